@@ -18,10 +18,11 @@ OK, USAGE, DAMAGED, INTERRUPTED = 0, 2, 3, 130
 
 app = App(
     name="dvspipe",
-    help="From a DVS camera's events to a decision: read or simulate recordings, train attention spiking networks, run live.",
+    help="From a DVS camera's events to a decision: simulate, read, train attention spiking networks, run live.",
     help_epilogue="Start with: dvspipe demo",
     help_format="plaintext",  # rendering Markdown costs half the time of --help
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print exactly one JSON document on stdout.")]
@@ -119,6 +120,9 @@ def simulate(
 @app.command
 def describe(pipeline: str, /, *, set_: Set = None, json: Json = False) -> int:
     """Counts a network's parameters, neurons, MACs and memory before any data is touched."""
+    from dvspipe.recipes import load_recipe
+
+    load_recipe(pipeline, set_ or [])  # a wrong recipe is told at once, before anything heavy is imported
     from dvspipe.jobs.describe import describe as job
 
     return _finish("describe", job(pipeline, set_ or []), json)
@@ -139,6 +143,9 @@ def train(
     resume
         Continue the run in --out (default: the newest run of this recipe) after its last finished epoch.
     """
+    from dvspipe.recipes import load_recipe
+
+    load_recipe(pipeline, set_ or [])  # a wrong recipe is told at once, before anything heavy is imported
     from dvspipe.jobs.train import train as job
 
     return _finish("train", job(pipeline, set_ or [], out, resume), json)
@@ -206,11 +213,15 @@ def run(arguments: list[str] | None = None) -> int:
         return USAGE
     except DvspipeError as error:
         return _complain(error)
+    except OSError as error:  # a full disk, a folder without rights: planned for in general, not in every place
+        if isinstance(error, BrokenPipeError):
+            return OK
+        return _complain(
+            DvspipeError(f"{error.filename or 'the system'}: {error.strerror}. Nothing half-written is left.")
+        )
     except KeyboardInterrupt as interrupt:
         sys.stderr.write(f"interrupted. {interrupt}\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        return OK
 
 
 def _complain(error: DvspipeError) -> int:

@@ -145,8 +145,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     faults = [fault for each in overrides if (fault := _override(table, each))]
     if faults:
         raise RecipeError("--set", faults)
-    recipe = _validate(Recipe, table, source if not overrides else f"{source} with --set {' '.join(overrides)}")
-    return recipe
+    return _validate(Recipe, table, f"{source} with --set {' '.join(overrides)}" if overrides else source)
 
 
 def load_card(name: str) -> Card:
@@ -170,7 +169,8 @@ def _read(kind: Kind, name: str) -> tuple[dict[str, Any], str]:
     if not path.is_file():
         known = names(kind)
         raise UsageError(
-            f"no {kind.removesuffix('s')} '{name}'{nearest(name, known)}. Known: {', '.join(known)}; or give a path to a .toml file."
+            f"no {kind.removesuffix('s')} '{name}'{nearest(name, known)}. Known: {', '.join(known)}; "
+            "or give a path to a .toml file."
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")), name
@@ -214,14 +214,14 @@ def _fault(model: type[BaseModel], error: Any) -> str:
 
 
 def _nearest_key(model: type[BaseModel], where: str) -> str:
-    """Looks among all dotted keys, so that a key in the wrong table finds its home too."""
-    known = keys(model)
-    inside = [key for key in known if key.rpartition(".")[0] == where.rpartition(".")[0]]
-    if match := nearest(where, inside):
+    """Looks among the key's own table first, then among all, so that a key in the wrong table finds its home too."""
+    known, (table, dot, leaf) = keys(model), where.rpartition(".")
+    prefix = table + dot
+    beside = sorted({prefix + key.removeprefix(prefix).split(".")[0] for key in known if key.startswith(prefix)})
+    if match := nearest(where, beside):
         return match
-    leaf = where.rpartition(".")[2]
     elsewhere = [key for key in known if difflib.SequenceMatcher(None, leaf, key.rpartition(".")[2]).ratio() > 0.75]
-    return f" (did you mean '{elsewhere[0]}'?)" if elsewhere else f". Known here: {', '.join(inside)}"
+    return f" (did you mean '{elsewhere[0]}'?)" if elsewhere else f". Known here: {', '.join(beside)}"
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -13,9 +13,9 @@ AREA_WINDOW_US = 50_000
 def statistics(events: Events) -> dict[str, float]:
     """Figures of events in any order.
 
-    `events`; `duration_s` from the first to the last; `rate_hz` events per second; `on_fraction`; `interval_median_us` and
-    `interval_p90_us` between two events of the same pixel; `active_area`, the share of pixels that fire within 50 ms, mean
-    over the windows. What cannot be said about so few events is nan.
+    `events`; `duration_s` from the first to the last; `rate_hz` events per second; `on_fraction`; `interval_median_us`
+    and `interval_p90_us` between two events of the same pixel; `active_area`, the share of pixels that fire within
+    50 ms, mean over the windows. What cannot be said about so few events is nan.
     """
     n = len(events)
     span_us = int(events.t.max() - events.t.min()) if n else 0

@@ -97,7 +97,7 @@ def paced(frames: Iterable[NDArray[np.int32]], bin_us: int, speed: float, ring: 
                     return
                 ring.put(LiveBin(index, frame, max(due, time.perf_counter()) if wait < 0 else due))
             ring.close()
-        except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
+        except BaseException as error:
             ring.close(error)
 
     reader = threading.Thread(target=read, name="dvspipe-reader", daemon=True)

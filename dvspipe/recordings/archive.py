@@ -18,6 +18,8 @@ from dvspipe.events import Events
 from dvspipe.recordings.archive_layout import BLOCK_EVENTS, LAYOUT, SPLITS, VERSION, Segment
 from dvspipe.recordings.archive_writer import ArchiveWriter
 
+DAMAGE = (OSError, RuntimeError, KeyError, ValueError)  # what h5py raises for damaged bytes
+
 __all__ = ["Archive", "ArchiveWriter", "Segment"]
 
 
@@ -34,20 +36,27 @@ class Archive:
         self._file: Any = None
         self._owner = 0
         with _opened(self.path) as file:
-            _check_version(self.path, file)
             try:
+                _check_version(self.path, file)
                 self._read_tables(file)
-            except Exception as error:
+            except RecordingError:
+                raise
+            except Exception as error:  # h5py raises whatever its damaged bytes lead to
                 raise RecordingError(f"{self.path}: damaged archive ({error}). Make or copy it again.") from error
 
     def _read_tables(self, file: Any) -> None:
         width, height = file.attrs["sensor_size"]
         self.sensor_size = (int(width), int(height))
-        self.classes: list[str] = json.loads(file.attrs["classes"])
-        self.attributes: dict[str, str | int | float] = json.loads(file.attrs["attributes"])
-        self.recordings: list[str] = file["names"].asstr()[:].tolist()
+        texts = json.loads(file["texts"][:].tobytes())
+        self.classes: list[str] = texts["classes"]
+        self.attributes: dict[str, str | int | float] = texts["attributes"]
+        self.recordings: list[str] = texts["names"]
         self._rows = dict(zip(self.recordings, file["recordings"][:].tolist()))
         self._base, self._reached = file["base"][:], file["reached"][:]
+        blocks = min(len(file[name]) for name in ("t", "x", "y", "p", "base", "reached"))
+        for first_block, count, *_ in self._rows.values():
+            if min(first_block, count) < 0 or first_block * BLOCK_EVENTS + count > blocks * BLOCK_EVENTS:
+                raise ValueError("a recording lies outside the event columns")
         self.segments = [
             Segment(self.recordings[recording], label, subject, SPLITS[test], start_us, stop_us)
             for recording, label, subject, test, start_us, stop_us in file["segments"][:].tolist()
@@ -89,16 +98,19 @@ class Archive:
         file = self._opened_here()
         try:
             t, x, y, p = (file[name][low:high] for name in "txyp")
-        except OSError as error:
+        except DAMAGE as error:
             raise RecordingError(f"{self.path}: damaged events in {recording!r} ({error}). Make it again.") from error
         t = (t + self._base[low:high, None]).reshape(-1)
         x, y = (column.reshape(-1)[:count].astype(np.uint16) for column in (x, y))
         return Events(t[:count], x, y, np.unpackbits(p.reshape(-1), count=count).view(np.bool_), self.sensor_size)
 
     def block_place(self, recording: str, block: int) -> tuple[int, int]:
-        """Byte offset of a block's times in the file, and the bytes that its four columns take there."""
+        """Byte offset of a block's times in the file, and bytes of its four columns; 0, 0 when even that is lost."""
         index = (self._row(recording)[0] + block, 0)
-        places = [self._opened_here()[name].id.get_chunk_info_by_coord(index) for name in "txyp"]
+        try:
+            places = [self._opened_here()[name].id.get_chunk_info_by_coord(index) for name in "txyp"]
+        except DAMAGE:
+            return 0, 0
         return int(places[0].byte_offset), sum(int(place.size) for place in places)
 
     def _row(self, recording: str) -> tuple[int, ...]:
@@ -135,7 +147,7 @@ def is_archive(path: Path) -> bool:
     try:
         with _opened(path) as file:
             return "layout" in file.attrs
-    except RecordingError:
+    except (RecordingError, *DAMAGE):
         return True
 
 
@@ -152,7 +164,7 @@ def _opened(path: Path) -> Any:
 
 def _check_version(path: Path, file: Any) -> None:
     layout = file.attrs.get("layout")
-    if layout != LAYOUT:
+    if layout != LAYOUT.encode():
         raise RecordingError(f"{path}: is HDF5 but no event archive (layout {layout!r}, expected {LAYOUT!r}).")
     if file.attrs.get("version") != VERSION:
         raise RecordingError(

@@ -3,13 +3,14 @@
     /t /x /y         [blocks, 8192] columns; every recording begins a new block; t int32 µs from the block's first event
     /p               [blocks, 1024] eight polarities a byte, first event in the highest bit
     /base /reached   [blocks] int64 µs: time of the block's first event; latest time up to it (the time index)
-    /recordings      [R] name's row: first_block, count, t_first, t_last, disorder     /names [R] text
+    /recordings      [R] first_block, count, t_first, t_last, disorder
     /segments        [S] recording, label, subject, test, start_us, stop_us
-    attributes       layout, version, sensor_size, classes (JSON), attributes (JSON)
+    /texts           JSON bytes: names [R], classes, attributes
+    attributes       layout, version, sensor_size
 
 Chosen by measuring reads of single clips: lzf leaves 8-bit coordinates as they are, where gzip 1 spends half of its
 time to save a tenth; int32 times halve the time of int64 ones. 3.2 bytes an event. A damaged block is found by its
-checksum.
+checksum. No HDF5 strings: libhdf5 reads them from a heap without checksum, and never returns from a damaged one.
 """
 
 from __future__ import annotations

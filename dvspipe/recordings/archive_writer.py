@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,7 +54,7 @@ class ArchiveWriter:
 
     def __enter__(self) -> ArchiveWriter:
         self._context = _hdf5(self.path)
-        self._columns = _Columns(self._context.__enter__(), self.sensor_size)
+        self._columns = _Columns(*self._context.__enter__(), self.sensor_size)
         return self
 
     def __exit__(
@@ -101,33 +102,56 @@ class ArchiveWriter:
             raise DatasetError(f"{segment}: ends at or before its start. Correct the label file.")
 
     def _write_index(self) -> None:
-        import h5py
-
         file = self._columns.finish(self._blocks)
-        file.create_dataset("recordings", data=np.array(self._recordings, RECORDING_ROW))
-        file.create_dataset("segments", data=np.array(self._segments, SEGMENT_ROW))
-        file.create_dataset("names", data=self._names, dtype=h5py.string_dtype(), shape=(len(self._names),))
-        file.attrs.update(layout=LAYOUT, version=VERSION, sensor_size=self.sensor_size)
-        file.attrs.update(classes=json.dumps(self.classes), attributes=json.dumps(self.attributes))
+        _table(file, "recordings", np.array(self._recordings, RECORDING_ROW))
+        _table(file, "segments", np.array(self._segments, SEGMENT_ROW))
+        texts = json.dumps({"names": self._names, "classes": self.classes, "attributes": self.attributes})
+        _table(file, "texts", np.frombuffer(texts.encode(), np.uint8))
+        file.attrs["layout"] = np.bytes_(LAYOUT)
+        file.attrs["version"] = VERSION
+        file.attrs["sensor_size"] = self.sensor_size
 
 
 @contextmanager
-def _hdf5(path: Path) -> Iterator[Any]:
-    """A new HDF5 file that becomes `path` at the end; with its errors, also those of closing, as OSError."""
+def _hdf5(path: Path) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """A new HDF5 file that becomes `path` at the end, and a function that raises if the disk has refused a write."""
     import h5py
 
-    with replacing(path) as beside:
-        file = h5py.File(beside, "w", libver=("v110", "v110"))
+    with replacing(path) as beside, _PatientFile(beside, "w+b") as disk:
+        with h5py.File(disk, "w", libver=("v110", "v110")) as file:
+            yield file, disk.check
+        disk.check()
+
+
+class _PatientFile(FileIO):
+    """A file that keeps the first refused write for `check` and takes the rest in silence.
+
+    HDF5 crashes the whole process when a write fails under it (libhdf5 2.0: at exit), so it is not told.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        held = memoryview(data).cast("B")
+        done = 0
+        while done < len(held) and self.error is None:
+            try:
+                done += super().write(held[done:]) or 0
+            except OSError as error:
+                self.error = error
+        return len(held)
+
+    def truncate(self, size: int | None = None) -> int:
         try:
-            yield file
-        except BaseException:
-            with suppress(Exception):
-                file.close()
-            raise
-        try:
-            file.close()
-        except RuntimeError as error:
-            raise OSError(str(error)) from error
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raises the refused write, if there was one."""
+        if self.error is not None:
+            raise self.error
 
 
 def _check_window(segment: Segment, row: tuple[int, ...]) -> None:
@@ -141,8 +165,8 @@ def _check_window(segment: Segment, row: tuple[int, ...]) -> None:
 class _Columns:
     """The event columns and the time index of an open file, grown block by block."""
 
-    def __init__(self, file: Any, sensor_size: tuple[int, int]) -> None:
-        self.file, self.sensor_size = file, sensor_size
+    def __init__(self, file: Any, check_disk: Callable[[], None], sensor_size: tuple[int, int]) -> None:
+        self.file, self.sensor_size, self.check_disk = file, sensor_size, check_disk
         place = coordinate_type(sensor_size)
         self.sets = {
             "t": _growing(file, "t", np.dtype(np.int32), BLOCK_EVENTS),
@@ -157,15 +181,22 @@ class _Columns:
         """Writes one recording from `first_block` on; returns its row of the recordings table."""
         del self.base[first_block:], self.reached[first_block:]  # of a recording that was refused
         count, first, last, disorder = 0, 0, -1, 0
-        for events in _blocks(chunks):
-            if events.sensor_size != self.sensor_size:
-                raise DatasetError(f"{name}: events of sensor {events.sensor_size}, expected {self.sensor_size}.")
+        for events in _blocks(self._checked(name, chunks)):
             reached = np.maximum.accumulate(np.maximum(events.t, last if count else events.t[0]))
             disorder = max(disorder, int((reached - events.t).max()))
             first = min(first, int(events.t.min())) if count else int(events.t.min())
             last, count = int(reached[-1]), count + len(events)
             self._write(name, events, reached)
         return first_block, count, first, last, disorder
+
+    def _checked(self, name: str, chunks: Iterable[Events]) -> Iterator[Events]:
+        width, height = self.sensor_size
+        for events in chunks:
+            if events.sensor_size != self.sensor_size:
+                raise DatasetError(f"{name}: events of sensor {events.sensor_size}, expected {self.sensor_size}.")
+            if len(events) and (events.x.max() >= width or events.y.max() >= height):
+                raise DatasetError(f"{name}: events outside the sensor {width} x {height}.")
+            yield events
 
     def _write(self, name: str, events: Events, reached: np.ndarray) -> None:
         """Appends events as whole blocks; the last one is filled up with zeros."""
@@ -183,18 +214,24 @@ class _Columns:
             blocks.reshape(-1)[: len(values)] = values
             held.resize(start + rows, axis=0)
             held[start:] = blocks
+            self.check_disk()
 
     def finish(self, blocks: int) -> Any:
         """Cuts the columns to `blocks` blocks, writes the time index and returns the file."""
         for held in self.sets.values():
             held.resize(blocks, axis=0)
-        self.file.create_dataset("base", data=np.array(self.base[:blocks], np.int64))
-        self.file.create_dataset("reached", data=np.array(self.reached[:blocks], np.int64))
+        _table(self.file, "base", np.array(self.base[:blocks], np.int64))
+        _table(self.file, "reached", np.array(self.reached[:blocks], np.int64))
         return self.file
 
 
 def _growing(file: Any, name: str, kind: np.dtype[Any], width: int) -> Any:
     return file.create_dataset(name, (0, width), kind, chunks=(1, width), maxshape=(None, width), **FILTERS)
+
+
+def _table(file: Any, name: str, rows: np.ndarray) -> None:
+    """A small table with a checksum, which HDF5 gives to chunked data only, so not to an empty table."""
+    file.create_dataset(name, data=rows, **({"chunks": True, "fletcher32": True} if len(rows) else {}))
 
 
 def _blocks(chunks: Iterable[Events]) -> Iterator[Events]:

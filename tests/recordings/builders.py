@@ -1,4 +1,4 @@
-"""AEDAT 3.1 files made byte by byte with `struct` alone, so that our own writer cannot hide a fault of our own reader."""
+"""AEDAT 3.1 files made byte by byte with `struct` alone: our writer cannot hide a fault of our reader."""
 
 import struct
 

@@ -51,10 +51,16 @@ def test_packet_that_begins_with_the_header_sign_is_no_header(opened, made):
     assert recording.damage.lost_bytes == len(hash_packet)
 
 
-@pytest.mark.parametrize(
-    "device, size", [(b"DVS128", (128, 128)), (b"DAVIS240C", (240, 180)), (b"DAVIS346B", (346, 260)), (b"64x48", (64, 48)),
-                     (b"unheard of", (128, 128))]
-)  # fmt: skip
+DEVICES = {
+    b"DVS128": (128, 128),
+    b"DAVIS240C": (240, 180),
+    b"DAVIS346B": (346, 260),
+    b"64x48": (64, 48),
+    b"?": (128, 128),
+}
+
+
+@pytest.mark.parametrize("device, size", DEVICES.items())
 def test_sensor_size_comes_from_the_device_name(opened, made, device, size):
     assert opened(made.header(device=device)).sensor_size == size
 
@@ -224,7 +230,7 @@ def test_all_lost_bytes_are_counted_and_the_first_damage_is_kept(opened, made):
 
 
 def test_random_damage_never_crashes_nor_leaves_the_sensor(opened, made):
-    """300 files with flipped, lost, repeated or zeroed bytes: the prefix arrives, and no event is outside the sensor."""
+    """300 files with flipped, lost, repeated or zeroed bytes: the prefix arrives, no event is outside the sensor."""
     events = made.random_events(3_000)
     header = made.header()
     whole = header + b"".join(made.packets(events, 137))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def _decode(path: Path) -> Any:
 def _copy_packets(path: Path, copy: Path) -> bool:
     """Copies the file up to its data table; False when there is none."""
     with path.open("rb") as file:
-        _, table = _packets_start(file)
+        _, table = packets_start(file)
         if not 0 < table < file.seek(0, 2):
             return False
         file.seek(0)
@@ -101,7 +101,7 @@ def _report_end(out: Deliverer, packets: int, fault: str) -> None:
     """Reports what lies behind the first `packets` packets: the fault, or the end of a file that is too short."""
     with out.recording.path.open("rb") as file:
         size = file.seek(0, 2)
-        offset, table = _packets_start(file)
+        offset, table = packets_start(file)
         for _ in range(packets):
             offset += 8 + _packet_bytes(file, offset)
         stop = offset + 8 + _packet_bytes(file, offset)
@@ -118,7 +118,7 @@ def _packet_bytes(file: BufferedReader, offset: int) -> int:
     return int(struct.unpack("<i", length)[0]) if len(length) == 4 else sys.maxsize
 
 
-def _packets_start(file: BufferedReader) -> tuple[int, int]:
+def packets_start(file: BinaryIO) -> tuple[int, int]:
     """The bytes where packets begin and where the header says the data table is (-1: the header does not say)."""
     file.seek(len(MARK))
     try:

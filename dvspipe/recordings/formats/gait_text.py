@@ -31,8 +31,6 @@ def header_roles(line: bytes) -> list[int] | None:
 
 
 def _matches(head: bytes, path: Path) -> bool:
-    if b"\0" in head:
-        return False
     fields = head.partition(b"\n")[0].replace(b",", b" ").split()
     numbers = len(fields) == 4 and all(field.lstrip(b"-").isdigit() for field in fields)
     return numbers or path.suffix.lower() in {".txt", ".csv"}

@@ -1,0 +1,121 @@
+"""`ClipDataset`: labelled windows of an archive -> clips of frames for torch's DataLoader.
+
+An item depends on (seed, epoch, index) alone, so that a run repeats whatever the number of workers. Knows nothing
+about how an archive was made or what a network does with the frames; `frames.collate` makes the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from dvspipe.errors import DatasetError
+from dvspipe.events import Events
+from dvspipe.frames import to_frames
+from dvspipe.recordings.archive import Archive, Segment
+
+Augment = Callable[[Events, int, tuple[int, int, int]], Events]
+EVENT_BYTES = 13  # t 8, x 2, y 2, p 1
+logger = logging.getLogger(__name__)
+
+
+class ClipDataset(Dataset):
+    """Items (frames int32 [T,2,H,W], label), T = `n_bins` bins of `bin_us` from the clip's start; index = segment *
+    clips + clip.
+
+    With `random_start` (training) a clip starts anywhere it fits in its segment, drawn anew every epoch (MA-SNN's
+    random consecutive slice). Without (evaluation) the `clips_per_segment` clips of a segment are evenly spread, the
+    first at its start, the last ending at its end; one clip is the segment's beginning. A segment shorter than a clip
+    gives its events and then empty bins; how many are so is `padded`, logged once. Frames never hold events from
+    outside the segment.
+
+    `cache_bytes` bounds the decoded segments (13 bytes per event) kept in memory by each process; what does not fit
+    is read anew.
+    """
+
+    def __init__(
+        self,
+        archive_path: str | Path,
+        segments: Sequence[Segment],
+        bin_us: int,
+        n_bins: int,
+        downsample: int = 1,
+        clips_per_segment: int = 1,
+        random_start: bool = False,
+        seed: int = 0,
+        augment: Augment | None = None,
+        cache_bytes: int = 0,
+    ) -> None:
+        if not segments:
+            raise DatasetError(f"{archive_path}: no segments to take clips from.")
+        if seed < 0 or clips_per_segment < 1:
+            raise DatasetError(
+                f"seed = {seed}, clips_per_segment = {clips_per_segment}: allowed are seed >= 0 and at least one clip."
+            )
+        self.archive, self.segments = Archive(Path(archive_path)), list(segments)
+        self.bin_us, self.n_bins, self.downsample, self.clips = bin_us, n_bins, downsample, clips_per_segment
+        self.random_start, self.seed, self.augment = random_start, seed, augment
+        self._cache: dict[int, tuple[Events, bool]] = {}  # by segment; whether its times are in order
+        self._cache_left = cache_bytes
+        # Shared memory: workers that live on from epoch to epoch see the new number.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self.padded = sum(segment.stop_us - segment.start_us < self.clip_us for segment in self.segments)
+        if self.padded:
+            logger.warning(
+                "%d of %d segments are shorter than a clip of %.3f s: their last bins are empty.",
+                self.padded,
+                len(self.segments),
+                self.clip_us / 1e6,
+            )
+
+    @property
+    def clip_us(self) -> int:
+        """Length of a clip."""
+        return self.bin_us * self.n_bins
+
+    def set_epoch(self, epoch: int) -> None:
+        """Call before iterating over an epoch: draws new starts and a new augmentation."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return len(self.segments) * self.clips
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.int32], int]:
+        number, clip = divmod(range(len(self))[index], self.clips)
+        segment, key = self.segments[number], (self.seed, int(self._epoch), range(len(self))[index])
+        start = self._start(segment, clip, key)
+        events = self._events(number, start, min(start + self.clip_us, segment.stop_us))
+        if self.augment is not None:
+            events = self.augment(events, start, key)
+        frames, _ = to_frames(events, self.bin_us, self.archive.sensor_size, start, self.n_bins, self.downsample)
+        return frames, segment.label
+
+    def _start(self, segment: Segment, clip: int, key: tuple[int, int, int]) -> int:
+        room = max(0, segment.stop_us - segment.start_us - self.clip_us)
+        if self.random_start:
+            return segment.start_us + int(np.random.default_rng(key).integers(0, room, endpoint=True))
+        return segment.start_us + (room * clip // (self.clips - 1) if self.clips > 1 else 0)
+
+    def _events(self, number: int, start_us: int, stop_us: int) -> Events:
+        if number not in self._cache and self._cache_left > 0:
+            self._hold(number)
+        if number not in self._cache:
+            return self.archive.events(self.segments[number].recording, start_us, stop_us)
+        held, ordered = self._cache[number]
+        return (
+            held[slice(*np.searchsorted(held.t, (start_us, stop_us)))] if ordered else held.between(start_us, stop_us)
+        )
+
+    def _hold(self, number: int) -> None:
+        """Decodes a whole segment into the cache; the first that does not fit closes it."""
+        segment = self.segments[number]
+        held = self.archive.events(segment.recording, segment.start_us, segment.stop_us)
+        self._cache_left -= len(held) * EVENT_BYTES
+        if self._cache_left >= 0:
+            self._cache[number] = held, bool(np.all(held.t[1:] >= held.t[:-1]))

@@ -1,0 +1,1 @@
+"""Jobs: one file per verb; where the rooms meet."""

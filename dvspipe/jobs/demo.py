@@ -1,0 +1,84 @@
+"""`dvspipe demo`: the whole product in one command, on two cores and without a download."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from dvspipe.jobs.archives import find_or_make
+from dvspipe.jobs.evaluate import evaluate_run, notes, summarise
+from dvspipe.jobs.live import Session, play
+from dvspipe.jobs.runs import Run, load_run, new_folder
+from dvspipe.jobs.train import train
+from dvspipe.recipes import load_recipe
+from dvspipe.recordings.archive import Archive
+from dvspipe.show.progress import say
+from dvspipe.show.report import write_report
+from dvspipe.show.summary import LiveSummary
+
+PIPELINES = ("demo-none", "demo-masnn")
+REAL = (
+    "dvs128_garfield.mat",
+    "dvxplorer_person.aedat4",
+)  # other people's recordings; used where they are, never shipped
+
+
+def demo(out: Path | None = None) -> dict[str, Any]:
+    """Simulates gestures, trains `demo-none` and `demo-masnn`, evaluates both on unseen subjects, runs live, reports.
+
+    Returns `runs: [{name, path, accuracy, nasar, spikes_per_sample, energy_uj, params}]`,
+    `live: [{source, bins, decisions, p50_ms, p99_ms, dropped_bins}]` and `report`.
+    """
+    start = time.perf_counter()
+    folder = new_folder("demo", out)
+    archive = Archive(find_or_make(load_recipe(PIPELINES[0]).dataset))
+    runs = [load_run(train(name, [], folder / name)["run"]) for name in PIPELINES]
+    evaluations = [evaluate_run(run) for run in runs]
+    sessions = [(run, source, _play(source, run)) for run in runs for source in _sources(archive)]
+    report = write_report(
+        folder / "report.html",
+        "dvspipe demo: gestures before an event camera",
+        [summarise(run, result) for run, result in zip(runs, evaluations)],
+        [_live_summary(run, source, session) for run, source, session in sessions],
+        notes(runs[0]),
+    )
+    return {
+        "runs": [_run_row(run, result) for run, result in zip(runs, evaluations)],
+        "live": [_live_row(run, source, session) for run, source, session in sessions],
+        "report": str(report),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _sources(archive: Archive) -> list[Path]:
+    """One uncut recording of a test subject, and real ones where `$DVSPIPE_RECORDINGS_DIR` (or ../shared) has them."""
+    uncut = next(segment.recording for segment in archive.segments if segment.split == "test")
+    named = os.environ.get("DVSPIPE_RECORDINGS_DIR")
+    folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "recordings"
+    return [Path(f"{archive.path}#{uncut}"), *(path for name in REAL if (path := folder / name).is_file())]
+
+
+def _play(source: Path, run: Run) -> Session:
+    say(f"live: {source.name}")
+    return play(source, run, speed=0.0)
+
+
+def _run_row(run: Run, result: dict[str, Any]) -> dict[str, Any]:
+    names = ("accuracy", "interval", "nasar", "spikes_per_sample", "energy_uj", "energy_ann_uj", "params")
+    return {"name": run.name, "path": str(run.path), **{name: result[name] for name in names}}
+
+
+def _live_row(run: Run, source: Path, session: Session) -> dict[str, Any]:
+    return {"source": source.name, "run": run.name, **session.result()}
+
+
+def _live_summary(run: Run, source: Path, session: Session) -> LiveSummary:
+    return LiveSummary(
+        source=f"{source.name} · {run.name}",
+        result=session.result(),
+        decisions=session.rows,
+        truth=[{"label": each.name, "start_us": each.start_us, "stop_us": each.stop_us} for each in session.labels],
+        clip=session.picture(),
+    )

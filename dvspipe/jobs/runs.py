@@ -1,0 +1,163 @@
+"""The run folder: what a training leaves and everything later reads.
+
+RUN/run.json            command, versions, machine, data, seed
+RUN/best.safetensors    weights of the best validation epoch, with recipe, classes and sensor in the metadata
+RUN/last.ckpt           where --resume continues
+RUN/metrics.jsonl       one line per epoch
+RUN/evaluation.json     written by evaluate
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dvspipe import __version__
+from dvspipe.errors import RunError
+from dvspipe.learn.checkpoint import fit_weights, load_weights, save_weights, write_whole
+from dvspipe.recipes import Recipe, recipe_from_json
+from dvspipe.snn.networks import Network, build_network
+from dvspipe.snn.neurons import make_neuron
+
+RUN_VERSION = "1"
+BEST, LAST, METRICS, EVALUATION, RUN = "best.safetensors", "last.ckpt", "metrics.jsonl", "evaluation.json", "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trained network and what is needed to feed it. `sensor_size` (W, H) is that of the training data."""
+
+    path: Path
+    name: str
+    recipe: Recipe
+    classes: list[str]
+    sensor_size: tuple[int, int]
+    model: Network
+    data: dict[str, str]
+
+    @property
+    def bin_us(self) -> int:
+        """Length of one time bin in µs."""
+        return self.recipe.frames.bin_us
+
+    @property
+    def n_bins(self) -> int:
+        """Bins per clip (T)."""
+        return self.recipe.frames.n_bins
+
+    @property
+    def downsample(self) -> int:
+        """Integer division of pixel coordinates."""
+        return self.recipe.frames.downsample
+
+
+def network_of(recipe: Recipe, classes: int, sensor_size: tuple[int, int]) -> Network:
+    """The untrained network of a recipe. Raises UsageError or ShapeError where its settings do not fit together."""
+    width, height = sensor_size
+    scale = recipe.frames.downsample
+    neuron = make_neuron(recipe.snn.neuron, **({"reset": recipe.snn.reset} if recipe.snn.reset else {}))
+    settings = recipe.snn.model_dump(exclude={"network", "neuron", "reset"})
+    size = (-(-height // scale), -(-width // scale))
+    return build_network(
+        recipe.snn.network, classes=classes, steps=recipe.frames.n_bins, neuron=neuron, size=size, **settings
+    )
+
+
+def save_run_weights(folder: Path, network: nn.Module, recipe: Recipe, facts: dict[str, Any]) -> None:
+    """Writes best.safetensors; `facts` are name, classes, sensor_size and data."""
+    metadata = {"run_version": RUN_VERSION, "dvspipe": __version__, "recipe": recipe.model_dump_json()}
+    save_weights(folder / BEST, network, metadata | {key: json.dumps(value) for key, value in facts.items()})
+
+
+def load_run(path: str | Path) -> Run:
+    """A trained run, its network in evaluation mode on the CPU.
+
+    Raises RunError when the folder is missing, incomplete, damaged, or of another run version.
+    """
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such run folder. `dvspipe train` makes one and prints its path.")
+    weights, metadata = load_weights(folder / BEST)
+    version = metadata.get("run_version")
+    if version != RUN_VERSION:
+        raise RunError(
+            f"{folder}: run version {version!r}, this dvspipe {__version__} reads {RUN_VERSION!r} "
+            f"(written by dvspipe {metadata.get('dvspipe', 'unknown')}). Train again, or install that version."
+        )
+    try:
+        recipe = recipe_from_json(metadata["recipe"], f"{folder / BEST} (recipe)")
+        facts = {key: json.loads(metadata[key]) for key in ("name", "classes", "sensor_size", "data")}
+    except (KeyError, json.JSONDecodeError) as error:
+        raise RunError(f"{folder / BEST}: metadata incomplete ({error}). Train again.") from error
+    size = (int(facts["sensor_size"][0]), int(facts["sensor_size"][1]))
+    network = network_of(recipe, len(facts["classes"]), size)
+    fit_weights(network, weights, folder / BEST)
+    return Run(
+        folder, facts["name"], recipe, facts["classes"], size, network.eval().requires_grad_(False), facts["data"]
+    )
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs of metrics.jsonl; an unfinished last line (a kill in the middle) is left out."""
+    path = folder / METRICS
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON, whole or not at all."""
+    write_whole(path, lambda target: target.write_text(json.dumps(value, indent=1), encoding="utf-8"))
+
+
+def new_folder(name: str, out: Path | None) -> Path:
+    """The folder of a new run: `out`, or ./runs/<name>-<time>. Raises RunError when a run is already there."""
+    folder = (out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    if (folder / RUN).exists() or (folder / BEST).exists():
+        raise RunError(f"{folder}: holds a run already. Give another --out, or continue it with --resume.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made ({error}). Give another --out.") from error
+    return folder
+
+
+def machine() -> dict[str, str]:
+    """What a figure was measured on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "dvspipe": __version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+    }
+
+
+def command() -> str:
+    """The command line as typed, without the path of the interpreter."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def git_state() -> str:
+    """The commit of the checkout this code runs from, with `+` for uncommitted changes; empty outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")

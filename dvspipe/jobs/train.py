@@ -1,0 +1,207 @@
+"""`dvspipe train`: a recipe -> a run folder. The rooms meet here; the loop itself is in `learn/`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from dvspipe.data.augment import Augmentation
+from dvspipe.data.clips import ClipDataset
+from dvspipe.data.splits import Splits, split_subjects
+from dvspipe.errors import RunError
+from dvspipe.frames import collate
+from dvspipe.jobs.archives import find_or_make, fingerprint
+from dvspipe.jobs.runs import (
+    LAST,
+    METRICS,
+    RUN,
+    command,
+    git_state,
+    machine,
+    network_of,
+    new_folder,
+    read_history,
+    save_run_weights,
+    write_json,
+)
+from dvspipe.learn.checkpoint import load_state, save_state, write_whole
+from dvspipe.learn.loop import Epoch, Trainer, TrainPlan
+from dvspipe.recipes import FramesSettings, Recipe, load_recipe, recipe_from_json
+from dvspipe.recordings.archive import Archive, Segment
+from dvspipe.show.progress import Report, progress, say
+
+CACHE_BYTES = 2 * 2**30
+
+
+def train(pipeline: str, overrides: list[str], out: Path | None = None, resume: bool = False) -> dict[str, Any]:
+    """Trains a recipe and returns `run, val_accuracy, epochs, seconds`.
+
+    Ctrl-C leaves a run that evaluates and resumes. Raises RecipeError, DatasetError, RunError.
+    """
+    recipe = load_recipe(pipeline, overrides)
+    name = Path(pipeline).stem
+    folder = _folder_to_resume(name, out, recipe) if resume else None
+    archive = Archive(find_or_make(recipe.dataset))
+    splits = split_subjects(archive.segments, recipe.train.val_subjects, recipe.train.seed)
+    torch.manual_seed(recipe.train.seed)
+    network = network_of(recipe, len(archive.classes), archive.sensor_size)
+    trainer = Trainer(network, *loaders(archive, splits, recipe), _plan(recipe))
+    facts = {
+        "name": name,
+        "classes": archive.classes,
+        "sensor_size": list(archive.sensor_size),
+        "data": {"dataset": recipe.dataset, "fingerprint": fingerprint(archive)},
+    }
+    if folder is None:
+        folder = new_folder(name, out)
+        # Untrained weights and a state come first, so that an interrupt at any time leaves a run that works.
+        save_state(folder / LAST, trainer.state())
+        save_run_weights(folder, network, recipe, facts)
+        _record_start(folder, recipe, facts, splits)
+    else:
+        trainer.restore(load_state(folder / LAST))
+    keep = KeepBest(folder, network, recipe, facts, trainer.done)
+    sets = [word for each in overrides for word in ("--set", each)]
+    again = shlex.join(["dvspipe", "train", pipeline, *sets, "--out", str(folder), "--resume"])
+    return _fit(trainer, keep, again)
+
+
+def _fit(trainer: Trainer, keep: KeepBest, again: str) -> dict[str, Any]:
+    start, epochs, steps = time.perf_counter(), trainer.plan.epochs, len(trainer.train)
+    try:
+        with progress(f"train {keep.facts['name']}") as report:
+            trainer.fit(keep, _step_reporter(report, epochs, steps, keep))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"The run in {keep.folder} holds the best of {trainer.done} finished epochs and can be evaluated. "
+            f"Continue with: {again}"
+        ) from None
+    seconds = time.perf_counter() - start
+    return {"run": str(keep.folder), "val_accuracy": keep.best_accuracy, "epochs": trainer.done, "seconds": seconds}
+
+
+class KeepBest:
+    """After every epoch: one line of metrics, the resume state, and the weights when validation was better."""
+
+    def __init__(self, folder: Path, network: nn.Module, recipe: Recipe, facts: dict[str, Any], done: int) -> None:
+        self.folder, self.network, self.recipe, self.facts = folder, network, recipe, facts
+        self.history = [row for row in read_history(folder) if row["epoch"] <= done]
+        ranks = [self._rank(row) for row in self.history]
+        self.best = max(ranks, default=None)
+        self.val_accuracy = self.history[-1]["val_accuracy"] if self.history else 0.0
+
+    @staticmethod
+    def _rank(row: dict[str, Any]) -> tuple[float, float]:
+        return row["val_accuracy"], -row["val_loss"]  # ties go to the lower loss
+
+    @property
+    def best_accuracy(self) -> float | None:
+        """Validation accuracy of the kept weights; None before the first epoch."""
+        return self.best[0] if self.best else None
+
+    def __call__(self, epoch: Epoch, trainer: Trainer) -> None:
+        row = epoch.row()
+        self.val_accuracy = epoch.val_accuracy
+        if self.best is None or self._rank(row) > self.best:
+            save_run_weights(self.folder, self.network, self.recipe, self.facts)
+            self.best = self._rank(row)
+        # The resume state comes last: a kill in between repeats this epoch, and `done` below drops its first line.
+        self.history.append(row)
+        text = "".join(json.dumps(each) + "\n" for each in self.history)
+        write_whole(self.folder / METRICS, lambda target: target.write_text(text, encoding="utf-8"))
+        save_state(self.folder / LAST, trainer.state())
+
+
+def loaders(archive: Archive, splits: Splits, recipe: Recipe) -> tuple[DataLoader, DataLoader]:
+    """(training, validation) loaders of (frames [T,B,2,H,W], label [B])."""
+    frames, train_settings = recipe.frames, recipe.train
+    tables = recipe.augment.transforms
+    training = clips(
+        archive,
+        splits.train,
+        frames,
+        random_start=frames.random_start,
+        seed=train_settings.seed,
+        augment=Augmentation(tables, archive.sensor_size) if tables else None,
+    )
+    validation = clips(archive, splits.val, frames)
+    common: dict[str, Any] = {"batch_size": train_settings.batch, "collate_fn": collate}
+    return (
+        DataLoader(training, shuffle=True, num_workers=train_settings.workers, **common),
+        DataLoader(validation, **common),
+    )
+
+
+def clips(archive: Archive, segments: list[Segment], frames: FramesSettings, **settings: Any) -> ClipDataset:
+    """Clips of some segments, binned as the recipe says; decoded events are kept in memory up to `CACHE_BYTES`."""
+    return ClipDataset(
+        archive.path, segments, frames.bin_us, frames.n_bins, frames.downsample, cache_bytes=CACHE_BYTES, **settings
+    )
+
+
+def _plan(recipe: Recipe) -> TrainPlan:
+    names = ("epochs", "lr", "schedule", "loss", "weight_decay", "seed", "precision")
+    return TrainPlan(**{name: getattr(recipe.train, name) for name in names})
+
+
+def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], splits: Splits) -> None:
+    write_json(
+        folder / RUN,
+        {
+            "command": command(),
+            "started": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "git": git_state(),
+            "machine": machine(),
+            "recipe": json.loads(recipe.model_dump_json()),
+            "val_subjects": splits.val_subjects,
+            "segments": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
+            **facts,
+        },
+    )
+    say(f"run folder {folder}")
+
+
+def _folder_to_resume(name: str, out: Path | None, recipe: Recipe) -> Path:
+    """The run to continue; refuses one whose recipe differs, because its numbers would be of two experiments."""
+    folder = out.absolute() if out else _newest(name)
+    path = folder / RUN
+    if not path.is_file():
+        raise RunError(f"{folder}: no run to resume there. Start without --resume.")
+    before = recipe_from_json(json.dumps(json.loads(path.read_text(encoding="utf-8"))["recipe"]), str(path))
+    old, new = _flat(before.model_dump()), _flat(recipe.model_dump())
+    differ = [f"{key}: run has {old.get(key)!r}, asked for {new.get(key)!r}" for key in new if old.get(key) != new[key]]
+    if differ:
+        raise RunError(f"{folder}: cannot resume with another recipe; {'; '.join(differ)}. Start a new run instead.")
+    return folder
+
+
+def _newest(name: str) -> Path:
+    found = sorted(Path("runs").glob(f"{name}-*/{RUN}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise RunError(
+            f"no run of '{name}' in {Path('runs').absolute()}. Start without --resume, or name it with --out."
+        )
+    return found[-1].parent.absolute()
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _step_reporter(report: Report, epochs: int, steps: int, keep: KeepBest) -> Callable[[int, int, float], None]:
+    def on_step(epoch: int, step: int, loss: float) -> None:
+        note = f"epoch {epoch}/{epochs}  loss {loss:.4f}  val {keep.val_accuracy:.1%}"
+        report((epoch - 1) * steps + step, epochs * steps, note)
+
+    return on_step

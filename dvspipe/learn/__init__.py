@@ -1,0 +1,1 @@
+"""Learning: losses, schedules, the training loop, evaluation, checkpoints. Knows no recipes."""

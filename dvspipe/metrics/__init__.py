@@ -1,0 +1,1 @@
+"""Metrics: accuracy, spikes, energy and latency, each with its definition stated."""

@@ -1,0 +1,1 @@
+"""The DVS pixel: light over time -> events."""

@@ -1,0 +1,46 @@
+"""Every colour of the product, in one place.
+
+Colour-blind safe: ON is warm and OFF is cool, class colours stay apart for deuteranopes, protanopes and tritanopes,
+and nothing is told by colour alone. Knows nothing about figures, terminals or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+BACKGROUND = "#0b0e14"  # behind events, everywhere: a DVS picture is light on dark
+ON = "#ffa04d"
+OFF = "#4ea8ff"
+
+RIGHT = "#2fb380"
+WRONG = "#e5484d"
+IDLE = "#6b7482"  # nothing decided, nothing labelled
+TRACK = "#3b424d"  # what a bar has not filled
+
+# Lines and bars of runs: at least 3:1 against the light and the dark page.
+SERIES = ("#287edc", "#de6725", "#941afd", "#1ba277", "#768595", "#9b5c46")
+
+# Parts of one whole (energy): none of the first runs' colours, so that a part is not taken for a run.
+PARTS = ("#108873", "#e6ba42", "#b5569b", "#58d5fc", "#7a6cf0", "#b1c78c")
+
+# Classes: chosen greedily for the largest smallest CIELAB distance over normal and three simulated colour visions
+# (protan, deutan, tritan; Machado 2009).
+CLASSES = (
+    "#287edc", "#de6725", "#108873", "#e6ba42", "#6b04fa", "#58d5fc",
+    "#b1c78c", "#a31024", "#654584", "#ceb8ba", "#0549c7", "#d373b9",
+)  # fmt: skip
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """'#rrggbb' -> (r, g, b), each 0..255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def series(index: int) -> str:
+    """Colour of the n-th run; starts again when there are more runs than colours."""
+    return SERIES[index % len(SERIES)]
+
+
+def class_colours(classes: Sequence[str]) -> dict[str, str]:
+    """A fixed colour per class, by its place in the list; starts again after twelve."""
+    return {name: CLASSES[index % len(CLASSES)] for index, name in enumerate(classes)}

@@ -1,0 +1,43 @@
+"""Progress bars for long work, on stderr. Jobs report plain numbers; only this file knows the bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Report = Callable[[float, float, str], None]
+"""(done, total, note): called as often as one likes."""
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Report]:
+    """A bar that lives as long as the block; the yielded function moves it. Silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, note="")
+        yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
+
+
+def say(line: str) -> None:
+    """One line for people, on stderr, so that stdout stays machine-readable."""
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False).print(line)

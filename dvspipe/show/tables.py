@@ -1,0 +1,145 @@
+"""What people see when a verb is done: tables on stdout. One function per verb, each taking the verb's JSON result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+PIPED_WIDTH = 140  # columns where stdout is a file or a pipe
+
+
+def show_result(verb: str, result: dict[str, Any]) -> None:
+    """Prints a job's result for people."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPED_WIDTH)
+    console.print(_VIEWS.get(verb, facts)(result))
+
+
+def facts(result: dict[str, Any]) -> Table:
+    """Two columns: name and value. Lists and tables inside are left to the JSON."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in result.items():
+        if not isinstance(value, list | dict) or name in ("damage", "sensor_size"):
+            table.add_row(name, text(value))
+    return table
+
+
+def text(value: Any) -> str:
+    """A value as people write it."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {text(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return " x ".join(str(each) for each in value)
+    return str(value)
+
+
+def share(value: float | None) -> str:
+    """A share in percent."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _cards(result: dict[str, Any]) -> RenderableType:
+    cards = result["cards"]
+    if len(cards) == 1:
+        card = cards[0]
+        return Group(
+            facts(card), _list("classes", card["classes"]), _list("source", card["source"]), _counts(card["counts"])
+        )
+    table = Table("dataset", "what", "classes", "licence", "here")
+    for card in cards:
+        table.add_row(
+            card["name"], card["title"], str(len(card["classes"])), card["licence"], "yes" if card["prepared"] else "no"
+        )
+    return table
+
+
+def _list(title: str, values: list[str]) -> RenderableType:
+    return f"[bold]{title}[/bold]  " + ", ".join(values)
+
+
+def _counts(counts: dict[str, dict[str, int]]) -> RenderableType:
+    if not counts:
+        return ""
+    splits = list(counts)
+    table = Table("class", *splits)
+    names = sorted({name for split in splits for name in counts[split]})
+    for name in names:
+        table.add_row(name, *(str(counts[split].get(name, 0)) for split in splits))
+    return table
+
+
+def _prepared(result: dict[str, Any]) -> RenderableType:
+    checks = [f"  {line}" for line in result.get("checks", [])]
+    return Group(facts(result), _counts(result.get("counts", {})), *checks)
+
+
+def _describe(result: dict[str, Any]) -> RenderableType:
+    layers = result["layers"]
+    columns = list(layers[0]) if layers else []
+    table = Table(*columns)
+    for layer in layers:
+        table.add_row(*(text(layer[name]) for name in columns))
+    return Group(facts(result), table)
+
+
+def _evaluate(result: dict[str, Any]) -> RenderableType:
+    table = Table("class", "recall")
+    for name, recall in result["per_class"].items():
+        table.add_row(name, share(recall))
+    return Group(facts(result), table)
+
+
+def runs_table(runs: list[dict[str, Any]]) -> Table:
+    """Runs side by side."""
+    table = Table("run", "accuracy", "95 %", "NASAR", "spikes/sample", "energy µJ", "params")
+    for run in runs:
+        low, high = run["interval"]
+        table.add_row(
+            run["name"],
+            share(run["accuracy"]),
+            f"{low:.1%} - {high:.1%}",
+            f"{run['nasar']:.4f}",
+            f"{run['spikes_per_sample']:,.0f}",
+            f"{run['energy_uj']:.1f}",
+            f"{run['params']:,}",
+        )
+    return table
+
+
+def _demo(result: dict[str, Any]) -> RenderableType:
+    live = Table("live source", "network", "bins", "decisions", "agreement", "p50 ms", "p99 ms", "dropped bins")
+    for row in result["live"]:
+        live.add_row(
+            row["source"],
+            row["run"],
+            str(row["bins"]),
+            str(row["decisions"]),
+            share(row["agreement"]),
+            text(row["p50_ms"]),
+            text(row["p99_ms"]),
+            str(row["dropped_bins"]),
+        )
+    end = f"{result['seconds']:.0f} s. Simulated data: these figures say nothing about the real DVS128 Gesture set."
+    return Group(runs_table(result["runs"]), live, f"Report to look at: {result['report']}", end)
+
+
+_VIEWS: dict[str, Callable[[dict[str, Any]], RenderableType]] = {
+    "datasets": _cards,
+    "prepare": _prepared,
+    "simulate": _prepared,
+    "describe": _describe,
+    "evaluate": _evaluate,
+    "demo": _demo,
+}

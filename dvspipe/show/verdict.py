@@ -1,0 +1,115 @@
+"""Numbers -> plain words: what a run achieved, and whether a difference between two runs is one.
+
+Careful by rule: a difference is only called one when its 95 % interval leaves out zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dvspipe.metrics.accuracy import wilson
+from dvspipe.show.summary import LiveSummary, RunSummary
+
+
+def interval(run: RunSummary) -> tuple[float, float] | None:
+    """95 % Wilson interval of a run's accuracy, shares 0..1; None when it was not tested."""
+    accuracy = run.evaluation.get("accuracy")
+    if accuracy is None or not run.test_samples:
+        return None
+    return wilson(round(accuracy * run.test_samples), run.test_samples)
+
+
+def difference(ours: RunSummary, theirs: RunSummary) -> tuple[float, float, float] | None:
+    """Accuracy of ours - theirs and its 95 % interval (Newcombe 1998, from two Wilson intervals), else None."""
+    first, second = interval(ours), interval(theirs)
+    if first is None or second is None:
+        return None
+    p, q = ours.evaluation["accuracy"], theirs.evaluation["accuracy"]
+    low = math.sqrt((p - first[0]) ** 2 + (second[1] - q) ** 2)
+    high = math.sqrt((first[1] - p) ** 2 + (q - second[0]) ** 2)
+    return p - q, p - q - low, p - q + high
+
+
+def baseline(runs: Sequence[RunSummary]) -> RunSummary | None:
+    """The run to compare with: the one without attention, or else the first; None when there is nothing to compare."""
+    tested = [run for run in runs if run.evaluation.get("accuracy") is not None]
+    if len(tested) < 2:
+        return None
+    return next((run for run in tested if run.recipe.get("snn", {}).get("attention") == "none"), tested[0])
+
+
+def verdict(runs: Sequence[RunSummary], live: Sequence[LiveSummary] = ()) -> str:
+    """One or two sentences that say what came out, from the numbers alone; empty when nothing was measured."""
+    tested = [run for run in runs if run.evaluation.get("accuracy") is not None]
+    words = []
+    if tested:
+        base = baseline(runs)
+        others = [run for run in tested if run is not base]
+        best = max(others, key=lambda run: run.evaluation["accuracy"])
+        words.append(_achieved(best) + (_compared(best, base) if base else _against_ann(best)) + ".")
+    rates = [rate for source in live if (rate := agreement(source)) is not None]
+    if rates:
+        words.append(f"Live, it named the labelled class {100 * sum(rates) / len(rates):.0f} % of the time.")
+    return " ".join(words).replace(" %", "\u00a0%")
+
+
+def agreement(live: LiveSummary) -> float | None:
+    """Share (0..1) of the decisions inside labelled windows that name the label; None when there are none."""
+    right = total = 0
+    for window in live.truth:
+        inside = [row for row in live.decisions if window["start_us"] < row["t_us"] <= window["stop_us"]]
+        total += len(inside)
+        right += sum(row["label"] == window["label"] for row in inside)
+    return right / total if total else None
+
+
+def _achieved(run: RunSummary) -> str:
+    accuracy, bounds = run.evaluation["accuracy"], interval(run)
+    range_ = f" ({100 * bounds[0]:.0f} to {100 * bounds[1]:.0f} % with 95 % confidence)" if bounds else ""
+    chance = f"; guessing gets {100 / len(run.classes):.0f} %" if run.classes else ""
+    clips = f" of {run.test_samples:,} test clips" if run.test_samples else " of the test clips"
+    return f"{run.name} recognises {100 * accuracy:.1f} %{clips}{range_}{chance}"
+
+
+def _compared(run: RunSummary, base: RunSummary) -> str:
+    gap, clauses = difference(run, base), []
+    if gap is not None:
+        clear = gap[1] > 0 or gap[2] < 0
+        step = (
+            f"{abs(100 * gap[0]):.1f} points {'more' if gap[0] > 0 else 'less'}"
+            if clear
+            else "no clear difference in accuracy"
+        )
+        clauses.append(f"that is {step}")
+    saved = [_saved(run, base, "spikes_per_sample", "spikes"), _saved(run, base, "energy_uj", "energy (estimated)")]
+    if any(saved):
+        clauses.append("it needs " + " and ".join(each for each in saved if each))
+    known = f" ({100 * base.evaluation['accuracy']:.1f} %)"
+    return f". Against {base.name}{known} {'; '.join(clauses)}" if clauses else ""
+
+
+def _saved(run: RunSummary, base: RunSummary, key: str, word: str) -> str:
+    ours, theirs = run.evaluation.get(key), base.evaluation.get(key)
+    if not ours or not theirs:
+        return ""
+    change = 100 * (1 - ours / theirs)
+    return (
+        f"{abs(change):.0f} % {'less' if key == 'energy_uj' else 'fewer'} {word}"
+        if change >= 0
+        else f"{-change:.0f} % more {word}"
+    )
+
+
+def _against_ann(run: RunSummary) -> str:
+    measured: Mapping[str, Any] = run.evaluation
+    ours, theirs = measured.get("energy_uj"), measured.get("energy_ann_uj")
+    if not ours or not theirs:
+        return ""
+    ratio = theirs / ours
+    return (
+        f". Its estimated energy is {ratio:.1f} times lower than that of the same network without spikes"
+        if ratio >= 1
+        else ""
+    )

@@ -1,0 +1,1 @@
+"""Simulated people before a simulated camera: labelled recordings without a download."""

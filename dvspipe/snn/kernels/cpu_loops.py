@@ -1,0 +1,151 @@
+"""The compiled arithmetic of the CPU kernel: plain loops over [T, neurons] arrays, each call for one range of neurons.
+
+Inner loops run over neighbouring neurons without a branch, so that the compiler makes vector code of them. bfloat16
+comes in as its 16 bits (uint16). Knows no torch, no threads and no layouts.
+
+`constants` is (keep, gain, bias, edge, v_th, slope, offset): a membrane u above `edge` fires and becomes
+slope·u + offset.
+Backward, with gv = dL/dv[t] and g the surrogate at u[t] - v_th:
+    dL/du = gs·g + gv·dv/du,  dv/du = (slope if fired else 1) + g·(slope·u + offset - u)   (second term 0 when detached)
+    dL/dx = gain·dL/du,  gv of the step before = keep·dL/du
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+BLOCK = 2048  # neurons per pass over time: their membrane stays in the first-level cache
+SCRATCH = 1 << 16  # membranes of a block over all steps (backward), to stay in the second-level cache
+
+
+def widen(value: Any) -> Any:
+    """A number as the membrane's type: bfloat16 bits as float32, floats as they are."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(widen)
+def _widen(value: Any) -> Any:
+    def from_bits(value: Any) -> Any:
+        return np.uint32(np.uint32(value) << np.uint32(16)).view(np.float32)
+
+    def unchanged(value: Any) -> Any:
+        return value
+
+    return from_bits if isinstance(value, types.Integer) else unchanged
+
+
+def narrow(value: Any, like: Any) -> Any:
+    """The way back, rounded to nearest even as torch does; NaN stays NaN."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(narrow)
+def _narrow(value: Any, like: Any) -> Any:
+    def to_bits(value: Any, like: Any) -> Any:
+        bits = np.float32(value).view(np.uint32)
+        rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+        return np.uint16(rounded) if value == value else np.uint16(0x7FC0)
+
+    def unchanged(value: Any, like: Any) -> Any:
+        return value
+
+    return to_bits if isinstance(like, types.Integer) else unchanged
+
+
+@njit(cache=True, nogil=True)
+def forward(x, v, spikes, start, stop, constants, one):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """`v` [N] is advanced in place from before the first to after the last step."""
+    keep, gain, bias, edge, _, slope, offset = constants
+    zero = one - one
+    for first in range(start, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        membrane = v[first:last]
+        for t in range(len(x)):
+            current, fired = x[t, first:last], spikes[t, first:last]
+            for j in range(len(membrane)):
+                u = keep * membrane[j] + gain * widen(current[j]) + bias
+                fires = u > edge
+                fired[j] = one if fires else zero
+                membrane[j] = slope * u + offset if fires else u
+
+
+@njit(cache=True, nogil=True)
+def surrogate_gradient(u, g, v_th, scale, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """g[j] = derivative at u[j] - v_th; formulas and numbers as in `snn.surrogates`."""
+    real = g.dtype.type
+    zero, one, half = real(0), real(1), real(0.5)
+    slope, height = real(math.pi) * half * scale, half / scale
+    if number == 0:
+        for j in range(len(u)):
+            g[j] = height if abs(u[j] - v_th) < scale else zero
+    elif number == 1:
+        for j in range(len(u)):
+            g[j] = max(one - abs(u[j] - v_th) / scale, zero) / scale
+    elif number == 2:
+        for j in range(len(u)):
+            y = slope * (u[j] - v_th)
+            g[j] = half * scale / (one + y * y)
+    elif number == 3:
+        for j in range(len(u)):
+            y = one / (one + math.exp(-scale * (u[j] - v_th)))
+            g[j] = scale * y * (one - y)
+    else:
+        for j in range(len(u)):
+            y = one + scale * abs(u[j] - v_th)
+            g[j] = one / (y * y)
+
+
+@njit(cache=True, nogil=True)
+def membranes(x, v0, scratch, first, last, constants):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """scratch[t, j] = u[t] of neuron first + j, by the same arithmetic as `forward`."""
+    keep, gain, bias, edge, _, slope, offset = constants
+    before = v0[first:last].copy()
+    for t in range(len(x)):
+        # Slices of the last axis only: of others the compiler would not know that neighbours lie side by side.
+        current, u = x[t, first:last], scratch[t, : last - first]
+        for j in range(len(before)):
+            u[j] = keep * before[j] + gain * widen(current[j]) + bias
+            before[j] = slope * u[j] + offset if u[j] > edge else u[j]
+
+
+@njit(cache=True, nogil=True)
+def through_neuron(grad_spikes, u, carried, g, edge, slope, offset, reset):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """From the surrogate to dL/du, in `g`; `carried` is dL/dv after the step, `reset` 1, or 0 when detached."""
+    one = g.dtype.type(1)
+    for j in range(len(u)):
+        stays = (slope if u[j] > edge else one) + reset * g[j] * ((slope - one) * u[j] + offset)
+        g[j] = widen(grad_spikes[j]) * g[j] + carried[j] * stays
+
+
+@njit(cache=True, nogil=True)
+def hand_back(g, grad_x, carried, keep, gain):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """From dL/du to the current's gradient and, in `carried`, to dL/dv before the step."""
+    for j in range(len(grad_x)):
+        grad_x[j] = narrow(gain * g[j], grad_x[j])
+        carried[j] = keep * g[j]
+
+
+@njit(cache=True, nogil=True)
+def backward(grad_spikes, x, v0, grad_v, grad_x, start, stop, constants, scale, reset, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """`grad_v` [N] is taken in place from the last v back to the first.
+
+    The inner loops are functions of their own: in one body the compiler, unsure what overlaps, gives up on vector code.
+    """
+    keep, gain, _, edge, v_th, slope, offset = constants
+    steps = len(x)
+    block = max(64, min(BLOCK, SCRATCH // max(steps, 1)))
+    scratch, surrogate = np.empty((steps, block), v0.dtype), np.empty(block, v0.dtype)
+    for first in range(start, stop, block):
+        last = min(first + block, stop)
+        g, carried = surrogate[: last - first], grad_v[first:last]
+        membranes(x, v0, scratch, first, last, constants)
+        for t in range(steps - 1, -1, -1):
+            u = scratch[t, : last - first]
+            surrogate_gradient(u, g, v_th, scale, number)
+            through_neuron(grad_spikes[t, first:last], u, carried, g, edge, slope, offset, reset)
+            hand_back(g, grad_x[t, first:last], carried, keep, gain)

@@ -1,0 +1,55 @@
+"""A population of spiking neurons as a module; it holds no potential: state goes in and comes out.
+
+Knows which path runs it: the whole-sequence kernels for `forward`, Norse's own step for `step`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dvspipe.snn.kernels import lif_scan
+from dvspipe.snn.neurons import Neuron, membrane_dtype, norse_step
+
+_CONSTANTS = ("keep", "gain", "bias", "v_th")
+
+
+class LIF(nn.Module):
+    """One kind of neuron, any number of them.
+
+    Its constants are buffers, so that a checkpoint says for which neuron its weights were trained; loading them into
+    another neuron is an error. The arithmetic takes them from `neuron`, in full precision whatever the module's dtype.
+    """
+
+    def __init__(self, neuron: Neuron) -> None:
+        super().__init__()
+        self.neuron = neuron
+        for name in _CONSTANTS:
+            self.register_buffer(name, torch.tensor(getattr(neuron, name), dtype=torch.float32))
+
+    def forward(self, x: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Whole sequence: current [T,B,...] and `v` [B,...] (None: at rest, 0) -> (spikes [T,B,...], last v
+        [B,...]).
+        """
+        return lif_scan(x, v, self.neuron)
+
+    def step(self, x: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """One step by Norse's own function: current [B,...] and `v` [B,...] -> (spikes [B,...], new v [B,...])."""
+        rest = torch.zeros_like(x, dtype=membrane_dtype(x)) if v is None else v
+        return norse_step(x, rest, self.neuron)
+
+    def extra_repr(self) -> str:
+        return str(self.neuron)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Torch's hook, to compare before copying: the constants belong to the architecture, not to the weights."""
+        errors: list[str] = rest[-1]
+        for name in _CONSTANTS:
+            loaded, own = state_dict.get(prefix + name), getattr(self.neuron, name)
+            # 1 % leaves room for a checkpoint that was stored in half precision.
+            if loaded is not None and not math.isclose(loaded.item(), own, rel_tol=0.01, abs_tol=1e-6):
+                errors.append(f"{prefix}{name} is {loaded.item():g} in the checkpoint, {own:g} here: another neuron")
+        super()._load_from_state_dict(state_dict, prefix, *rest)

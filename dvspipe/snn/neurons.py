@@ -1,0 +1,140 @@
+"""The spiking neuron: Norse's `LIFBox` dynamics under one preset per published system.
+
+    u[t] = keep · v[t-1] + gain · x[t] + bias          integrate (in Norse: v + dt·tau_mem_inv·(x' + v_leak - v))
+    s[t] = 1 where u[t] >= v_th (> when strict)        fire
+    v[t] = 0, v_th or u[t] - v_th where s[t], else u[t]  reset
+
+The stored state is Norse's `v`: after the reset, before the next leak. Knows nothing of layers or of how a whole
+sequence is run fast (`kernels/`).
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+with warnings.catch_warnings():  # Norse 1.1 still scripts some of its functions, which torch calls deprecated
+    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from norse.torch.functional.lif_box import LIFBoxFeedForwardState, LIFBoxParameters, lif_box_feed_forward_step
+    from norse.torch.functional.reset import reset_subtract, reset_value
+
+from dvspipe.errors import UsageError, nearest
+from dvspipe.snn.surrogates import fire, surrogate_number
+
+RESETS = ("zero", "clamp_threshold", "subtract")
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """Constants of one kind of neuron; plain values, so it compares, pickles and prints.
+
+    `reset` after a spike: "zero" (MA-SNN's paper), "clamp_threshold" (its released code) or "subtract".
+    `surrogate_scale` is the half width of rectangle and triangle, the slope of the others.
+    Raises `UsageError` for a value outside its range.
+    """
+
+    keep: float
+    gain: float
+    v_th: float
+    reset: str
+    strict: bool
+    detach_reset: bool
+    surrogate: str
+    surrogate_scale: float
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        surrogate_number(self.surrogate)
+        if self.reset not in RESETS:
+            known = ", ".join(RESETS)
+            raise UsageError(f"unknown reset '{self.reset}'{nearest(self.reset, list(RESETS))}: known are {known}")
+        if not 0.0 <= self.keep < 1.0:
+            raise UsageError(f"keep = {self.keep}: the share of the membrane kept per step must be in [0, 1)")
+        if not self.surrogate_scale > 0.0:
+            raise UsageError(f"surrogate_scale = {self.surrogate_scale}: must be above 0")
+        if not all(map(math.isfinite, (self.gain, self.bias, self.v_th, self.surrogate_scale))):
+            raise UsageError(f"neuron constants must be finite, got {self}")
+
+    @property
+    def v_reset(self) -> float:
+        """Value of `v` after a spike (unused by `subtract`)."""
+        return self.v_th if self.reset == "clamp_threshold" else 0.0
+
+
+_MA_SNN = Neuron(0.3, 1.0, 0.3, "clamp_threshold", False, False, "rectangle", 0.25)
+
+PRESETS: dict[str, Neuron] = {
+    "ma-snn": _MA_SNN,  # BICLab/Attention-SNN, MA_SNN/module/LIF.py (Gesture and Gait settings)
+    "ma-snn-paper": replace(_MA_SNN, reset="zero"),  # TPAMI 2023, eq. 3-5
+    "ms-resnet": Neuron(0.25, 1.0, 0.5, "zero", True, True, "rectangle", 0.5),  # Att-Res-SNN, GAC on ImageNet
+    "gac": Neuron(0.5, 1.0, 1.0, "zero", True, False, "triangle", 1.0),  # bollossom/GAC on CIFAR; TET
+    "spikingjelly": Neuron(0.5, 0.5, 1.0, "zero", False, True, "atan", 2.0),  # LIFNode, tau 2
+    "norse": Neuron(0.9, 0.1, 1.0, "zero", True, False, "superspike", 1.0),  # LIFBoxCell() of Norse 1.1
+}
+
+
+def make_neuron(preset: str | Neuron = "ma-snn", **changes: Any) -> Neuron:
+    """A preset with some constants changed. Raises `UsageError` for an unknown preset, constant or value."""
+    if isinstance(preset, str) and preset not in PRESETS:
+        raise UsageError(f"unknown neuron '{preset}'{nearest(preset, list(PRESETS))}: known are {', '.join(PRESETS)}")
+    known = list(Neuron.__dataclass_fields__)
+    for name in changes:
+        if name not in known:
+            raise UsageError(f"unknown neuron constant '{name}'{nearest(name, known)}: known are {', '.join(known)}")
+    return replace(PRESETS[preset] if isinstance(preset, str) else preset, **changes)
+
+
+def _detached(reset: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The reset without a gradient through the spike that caused it (MS-ResNet, SpikingJelly)."""
+    return lambda z, v, v_reset, v_th: reset(z.detach(), v, v_reset, v_th)
+
+
+@cache
+def _norse_step(neuron: Neuron) -> tuple[Callable[..., Any], LIFBoxParameters]:
+    """Norse's step and its parameters for our constants.
+
+    Norse chooses its threshold by a closed list of names, none of them a rectangle, all of them strict. So this is
+    Norse's own function with one global name, `threshold`, bound to ours; the integration and the order of
+    operations stay Norse's.
+    """
+
+    def threshold(v: Tensor, method: str, alpha: Tensor) -> Tensor:
+        return fire(v, neuron.surrogate, neuron.surrogate_scale, neuron.strict)
+
+    norse = lif_box_feed_forward_step
+    step = types.FunctionType(norse.__code__, {**norse.__globals__, "threshold": threshold}, norse.__name__)
+    reset = reset_subtract if neuron.reset == "subtract" else reset_value
+    parameters = LIFBoxParameters(
+        tau_mem_inv=1.0 - neuron.keep,  # with dt = 1: the step is the unit of time here
+        v_leak=neuron.bias / (1.0 - neuron.keep),
+        v_th=neuron.v_th,
+        v_reset=neuron.v_reset,
+        reset_method=_detached(reset) if neuron.detach_reset else reset,
+    )
+    return step, parameters
+
+
+def norse_step(x: Tensor, v: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor]:
+    """One step by Norse: current `x` [B,...] and stored potential `v` [B,...] -> (spikes, new v).
+
+    The membrane is held in `v`'s dtype (float32 or float64) even when `x` is half precision; spikes come in `x`'s
+    dtype.
+    """
+    step, parameters = _norse_step(neuron)
+    scaled = x.to(v.dtype) * (neuron.gain / (1.0 - neuron.keep))
+    spikes, state = step(scaled, LIFBoxFeedForwardState(v), parameters, dt=1.0)
+    return spikes.to(x.dtype), state.v
+
+
+def membrane_dtype(x: Tensor) -> torch.dtype:
+    """The membrane is float32, whatever the current's precision, and float64 only for float64."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32

@@ -1,0 +1,35 @@
+"""Fixtures every room shares: where real recordings are, if they are here."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable, sibling):
+    named = os.environ.get(variable)
+    return Path(named) if named else CHECKOUT.parent / "shared" / sibling
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Tiny networks on many threads crawl where other processes want the cores; results do not depend on it."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def recordings_dir():
+    """Folder of real camera files: other people's data, never in the repository."""
+    folder = _folder("DVSPIPE_RECORDINGS_DIR", "recordings")
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings: set DVSPIPE_RECORDINGS_DIR (looked in {folder.name}/ beside the checkout)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkout():
+    return CHECKOUT

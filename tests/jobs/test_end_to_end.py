@@ -1,0 +1,165 @@
+"""The main job by the real command: simulate, train, evaluate, live, and the library beside it."""
+
+import json
+import re
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import dvspipe
+
+
+def test_simulate_counts_every_class(archive, workplace):
+    assert set(archive) >= {"archive", "counts", "checks"}
+    assert archive["checks"]["totals"] == {"train": 33, "test": 11}
+    assert set(archive["counts"]["train"].values()) == {3}
+    found = workplace.json("inspect", archive["archive"])
+    assert found["sensor_size"] == [128, 128]
+    assert found["damage"] is None
+    assert found["events"] > 10_000
+
+
+def test_simulated_aedat_is_read_as_the_real_set_is(workplace, archive):
+    """The same simulation as AEDAT 3.1 + CSV, prepared by the reader of the IBM folder, holds the same events."""
+    folder = workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "aedat", "--out", "ibm")["folder"]
+    prepared = workplace.json("prepare", "gesture", "--from", folder, "--out", "ibm.h5", "--partial")
+    assert prepared["checks"]["totals"] == {"train": 33, "test": 11}
+    direct, through_files = workplace.json("inspect", archive["archive"]), workplace.json("inspect", "ibm.h5")
+    assert direct == through_files
+
+
+def test_train_leaves_a_whole_run(trained, workplace):
+    assert set(trained) == {"run", "val_accuracy", "epochs", "seconds"}
+    folder = workplace.folder / "masnn"
+    assert trained["run"] == str(folder)
+    assert {path.name for path in folder.iterdir()} >= {"run.json", "best.safetensors", "last.ckpt", "metrics.jsonl"}
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert trained["val_accuracy"] == max(row["val_accuracy"] for row in rows)
+    record = json.loads((folder / "run.json").read_text())
+    assert record["recipe"]["snn"]["attention"] == "TCSA"
+    assert len(record["val_subjects"]) == 1
+    assert record["val_subjects"][0] in (1, 2, 3)
+
+
+def test_evaluate_keeps_the_contract(trained, workplace):
+    result = workplace.json("evaluate", trained["run"])
+    for key in ("accuracy", "per_class", "confusion", "nasar", "nasar_per_step", "spikes_per_sample", "energy_uj"):
+        assert key in result
+    assert result["samples"] == 11
+    assert np.sum(result["confusion"]) == 11
+    assert result["accuracy"] == pytest.approx(np.trace(result["confusion"]) / 11)
+    assert len(result["nasar_per_step"]) == 8
+    assert result["nasar"] == pytest.approx(np.mean(result["nasar_per_step"]))
+    assert result["spikes_per_sample"] == pytest.approx(result["nasar"] * result["neurons"] * 8)
+    assert result["energy_uj"] == pytest.approx(sum(result["energy"]["parts"].values()))
+    assert result["accuracy_over_time"][-1] == {"t_ms": 400.0, "accuracy": result["accuracy"]}
+    report = (workplace.folder / "masnn" / "report.html").read_text()
+    assert result["report"].endswith("masnn/report.html")
+    assert not re.search(r'(src|href)="https?:', report)
+
+
+@pytest.mark.parametrize(("run", "mode"), [("trained", "sliding-clip"), ("plain", "stepwise")])
+def test_live_at_speed_0_is_deterministic(run, mode, request, workplace, archive):
+    path = request.getfixturevalue(run)["run"]
+    source = f"{archive['archive']}#user24_fluorescent"
+    results = []
+    for out in ("a.jsonl", "b.jsonl"):
+        result = workplace.json("live", source, "--run", path, "--speed", "0", "--view", "none", "--out", out)
+        rows = [json.loads(line) for line in (workplace.folder / out).read_text().splitlines()]
+        results.append([(row["bin"], row["t_us"], row["label"], row["confidence"]) for row in rows])
+    assert results[0] == results[1]
+    assert result["mode"] == mode
+    assert result["bins"] == len(rows)
+    assert result["dropped_bins"] == result["dropped_events"] == result["late_bins"] == 0
+    assert [row["bin"] for row in rows] == list(range(len(rows)))
+    assert rows[0]["t_us"] % 50_000 == 0
+    assert result["p50_ms"] <= result["p95_ms"] <= result["p99_ms"] <= result["max_ms"]
+    assert result["agreement"] is not None
+
+
+def test_live_decisions_are_the_offline_networks(plain, workplace, archive):
+    """What live decides bin by bin is what the same network says about the same frames in one whole call."""
+    source = f"{archive['archive']}#user24_fluorescent"
+    workplace.json("live", source, "--run", plain["run"], "--speed", "0", "--view", "none", "--out", "c.jsonl")
+    rows = [json.loads(line) for line in (workplace.folder / "c.jsonl").read_text().splitlines()]
+    run = dvspipe.load_run(plain["run"])
+    frames, _ = dvspipe.to_frames(dvspipe.open_recording(source), bin_us=run.bin_us, downsample=run.downsample)
+    out, _ = run.model(torch.from_numpy(frames[:, None]))
+    keep, evidence = np.exp(-50 / run.recipe.live.evidence_ms), np.zeros(11)
+    for row, frame, spikes in zip(rows, frames, out[:, 0].numpy(), strict=True):
+        evidence = keep * evidence + (1 - keep) * spikes
+        sure = evidence.max() >= run.recipe.live.threshold and frame.sum() >= run.recipe.live.min_events
+        assert row["label"] == (run.classes[int(evidence.argmax())] if sure else None)
+
+
+def test_live_in_real_time_with_the_terminal_view(plain, workplace, archive):
+    source = f"{archive['archive']}#user24_fluorescent"
+    start = time.perf_counter()
+    result = workplace.json("live", source, "--run", plain["run"], "--speed", "4", "--view", "terminal")
+    assert time.perf_counter() - start > result["bins"] * 0.05 / 4
+    assert result["bins"] > 100
+    assert result["dropped_bins"] < result["bins"]
+
+
+def test_live_on_real_recordings_of_other_cameras(plain, workplace, recordings_dir):
+    for name, damaged in (("dvs128_garfield.mat", None), ("dvxplorer_person.aedat4", None)):
+        result = workplace.json("live", recordings_dir / name, "--run", plain["run"], "--speed", "0", "--view", "none")
+        assert result["damage"] is damaged
+        assert result["bins"] in (11, 12, 14)
+
+
+def test_a_cut_recording_plays_to_the_damage_and_says_so(plain, workplace, archive):
+    folder = workplace.folder / "cut"
+    workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "aedat", "--out", folder)
+    whole = (folder / "user24_fluorescent.aedat").read_bytes()
+    (folder / "cut.aedat").write_bytes(whole[: len(whole) // 2 + 3])
+    inspected = workplace.json("inspect", folder / "cut.aedat", code=3)
+    assert inspected["damage"]["kind"] == "truncated"
+    played = workplace.json(
+        "live", folder / "cut.aedat", "--run", plain["run"], "--speed", "0", "--view", "none", code=3
+    )
+    assert played["damage"]["last_good_t_us"] == inspected["t_last_us"]
+    assert played["bins"] > 20
+
+
+def test_resume_equals_one_go(workplace, archive):
+    """One epoch, a real Ctrl-C, --resume: bit for bit the weights of the run that was not interrupted."""
+    arguments = ("train", "tiny-TCSA.toml", "--set", "train.epochs=8", "--out")
+    process = workplace.start(*arguments, "stopped")
+    metrics = workplace.folder / "stopped" / "metrics.jsonl"
+    while not metrics.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    with process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert len(metrics.read_text().splitlines()) < 8
+    assert workplace.json("evaluate", "stopped")["samples"] == 11
+    assert workplace.json(*arguments, "stopped", "--resume")["epochs"] == 8
+    assert workplace.json(*arguments, "straight")["epochs"] == 8
+    straight, resumed = (
+        torch.load(workplace.folder / name / "last.ckpt", weights_only=True)["network"]
+        for name in ("straight", "stopped")
+    )
+    assert straight.keys() == resumed.keys()
+    for name in straight:
+        assert torch.equal(straight[name], resumed[name]), name
+
+
+def test_an_early_interrupt_still_leaves_a_usable_run(workplace, archive):
+    process = workplace.start("train", "tiny-none.toml", "--out", "early", "--set", "train.epochs=200")
+    while not (workplace.folder / "early" / "run.json").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    with process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert workplace.json("evaluate", "early")["samples"] == 11
