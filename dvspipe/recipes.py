@@ -6,11 +6,11 @@ The only file that knows where recipes live. It knows the *names* of settings, n
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -217,11 +217,11 @@ def _nearest_key(model: type[BaseModel], where: str) -> str:
     """Looks among the key's own table first, then among all, so that a key in the wrong table finds its home too."""
     known, (table, dot, leaf) = keys(model), where.rpartition(".")
     prefix = table + dot
-    beside = sorted({prefix + key.removeprefix(prefix).split(".")[0] for key in known if key.startswith(prefix)})
-    if match := nearest(where, beside):
-        return match
-    elsewhere = [key for key in known if difflib.SequenceMatcher(None, leaf, key.rpartition(".")[2]).ratio() > 0.75]
-    return f" (did you mean '{elsewhere[0]}'?)" if elsewhere else f". Known here: {', '.join(beside)}"
+    same_leaf = [key for key in known if key.rpartition(".")[2] == leaf]
+    beside = sorted({key.removeprefix(prefix).split(".")[0] for key in known if key.startswith(prefix)})
+    match = get_close_matches(leaf, beside, n=1, cutoff=0.5)
+    best = same_leaf or [prefix + each for each in match]
+    return f" (did you mean '{best[0]}'?)" if best else f". Known here: {', '.join(prefix + each for each in beside)}"
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -83,8 +83,13 @@ def simulate_archive(name: str, card: Card, path: Path) -> Path:
             done += 1
             report(done, total, getattr(trial, "name", ""))
 
-        write_archive(path, settings, workers=os.cpu_count() or 1, done=count)
+        write_archive(path, settings, workers=cores(), done=count)
     return path
+
+
+def cores() -> int:
+    """Cores this process may use (fewer than the machine has under taskset, SLURM or a container)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_folder(folder: Path) -> None:

@@ -32,9 +32,9 @@ def inspect_recording(path: str | Path) -> dict[str, Any]:
         "t_first_us": times[0] if times else None,
         "t_last_us": times[1] if times else None,
         "on_fraction": on / events if events else None,
-        "damage": _as_dict(damage),
+        "damage": damage_as_dict(damage),
     }
 
 
-def _as_dict(damage: Damage | None) -> dict[str, Any] | None:
+def damage_as_dict(damage: Damage | None) -> dict[str, Any] | None:
     return None if damage is None else {key: getattr(damage, key) for key in DAMAGE_KEYS}

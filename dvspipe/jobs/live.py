@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,15 @@ from dvspipe.events import Events
 from dvspipe.events.fitting import fit_sensor
 from dvspipe.frames.binning import Binner
 from dvspipe.frames.pacing import LiveBin, Ring, paced, unpaced
+from dvspipe.jobs.inspect import damage_as_dict
 from dvspipe.jobs.runs import Run, load_run
 from dvspipe.jobs.truth import Label, labels_of
-from dvspipe.metrics.latency import percentiles
+from dvspipe.metrics.live import LiveRecord
 from dvspipe.recordings import Recording, open_recording
 from dvspipe.show.progress import say
 from dvspipe.show.terminal import LiveView
 
 CLIP_KEPT = 160  # frames kept for the report's animation
-RECENT = 100  # decisions that the running latency figures look back on
 
 
 def live(
@@ -43,12 +43,14 @@ def live(
     return play(source, load_run(run), speed, view, out).result()
 
 
-def play(source: Path, run: Run, speed: float, view: str = "none", out: Path | None = None) -> Session:
-    """One whole session; the demo and the report read its decisions afterwards."""
+def play(
+    source: Path, run: Run, speed: float, view: str = "none", out: Path | None = None, keep: bool = False
+) -> Session:
+    """One whole session. With `keep` it holds every decision afterwards, for a report."""
     if speed < 0:
         raise UsageError(f"--speed {speed}: allowed is 0 (as fast as possible) or a positive factor, 1 = real time.")
     recording = open_recording(source)
-    session = Session(run, recording, labels_of(source, run.classes), speed)
+    session = Session(run, recording, labels_of(source, run.classes), speed, keep)
     say(session.headline())
     with ExitStack() as stack:
         sink = stack.enter_context(JsonLines(out)) if out else None
@@ -62,7 +64,7 @@ def play(source: Path, run: Run, speed: float, view: str = "none", out: Path | N
                 sink.write(row)
             if screen is not None:
                 truth = session.truth_at(row["t_us"])
-                screen.update(frame, session.evidence_by_class(), row["label"], truth, session.stats(frame))
+                screen.update(frame, session.evidence_by_class(), row["label"], truth, session.stats(row, frame))
     return session
 
 
@@ -74,7 +76,7 @@ class Session:
     recording: Recording
     labels: list[Label]
     speed: float
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    keep: bool = False
     clip: list[NDArray[np.int32]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class Session:
         self.evidence = Evidence(len(self.run.classes), self.run.bin_us / 1000, tau_ms, recipe.live.threshold)
         self.binner = Binner(self.run.bin_us, self.run.sensor_size, downsample=self.run.downsample)
         self.ring = Ring()
+        self.record = LiveRecord(self.keep)
         self.late_bins, self.bins = 0, 0
         self.started = time.perf_counter()
 
@@ -108,8 +111,8 @@ class Session:
         for each in bins:
             row = self._decide(each, skipped=each.index - last - 1)
             last = each.index
-            self.rows.append(row)
-            if len(self.clip) < CLIP_KEPT:
+            self.record.add(row, self.truth_at(row["t_us"]))
+            if self.keep and len(self.clip) < CLIP_KEPT:
                 self.clip.append(each.frame)
             yield row, each.frame
 
@@ -138,13 +141,13 @@ class Session:
         """The label at a time, where the recording is labelled."""
         return next((each.name for each in self.labels if each.start_us < t_us <= each.stop_us), None)
 
-    def stats(self, frame: NDArray[np.int32]) -> dict[str, Any]:
+    def stats(self, row: dict[str, Any], frame: NDArray[np.int32]) -> dict[str, Any]:
         """Running figures for a view."""
         elapsed = max(1e-9, time.perf_counter() - self.started)
         return {
-            **percentiles([row["latency_ms"] for row in self.rows[-RECENT:]]),
-            "t_us": self.rows[-1]["t_us"],
-            "confidence": self.rows[-1]["confidence"],
+            **self.record.recent(),
+            "t_us": row["t_us"],
+            "confidence": row["confidence"],
             "event_rate": float(frame.sum()) / (self.run.bin_us / 1e6),
             "queue": len(self.ring),
             "dropped_bins": self.ring.dropped_bins,
@@ -154,29 +157,21 @@ class Session:
     def result(self) -> dict[str, Any]:
         """The contract's JSON, with the counts of the binning beside it."""
         report = self.binner.finish()
-        damage = self.recording.damage
         return {
             "bins": self.bins,
-            "decisions": sum(row["label"] is not None for row in self.rows),
-            **percentiles([row["latency_ms"] for row in self.rows]),
+            **self.record.result(),
             "late_bins": self.late_bins,
             "dropped_bins": self.ring.dropped_bins,
             "dropped_events": self.ring.dropped_events,
             "late_events": report.late,
             "tail_events": report.tail,
             "mode": self.stepper.mode,
-            "agreement": self.agreement(),
-            "damage": asdict(damage) if damage else None,
+            "damage": damage_as_dict(self.recording.damage),
         }
 
     def picture(self) -> NDArray[np.int32] | None:
         """The first bins [T,2,H,W], for a report; None for a recording without a whole bin."""
         return np.stack(self.clip) if self.clip else None
-
-    def agreement(self) -> float | None:
-        """Share of the bins inside labelled windows whose decision is the label; None for an unlabelled recording."""
-        inside = [(row["label"], truth) for row in self.rows if (truth := self.truth_at(row["t_us"])) is not None]
-        return sum(label == truth for label, truth in inside) / len(inside) if inside else None
 
 
 def _frames(binner: Binner, chunks: Iterable[Events], sensor_size: tuple[int, int]) -> Iterator[NDArray[np.int32]]:

@@ -101,9 +101,7 @@ def load_run(path: str | Path) -> Run:
     size = (int(facts["sensor_size"][0]), int(facts["sensor_size"][1]))
     network = network_of(recipe, len(facts["classes"]), size)
     fit_weights(network, weights, folder / BEST)
-    return Run(
-        folder, facts["name"], recipe, facts["classes"], size, network.eval().requires_grad_(False), facts["data"]
-    )
+    return Run(folder, facts["name"], recipe, facts["classes"], size, network.eval(), facts["data"])
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

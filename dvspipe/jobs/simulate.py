@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dvspipe.jobs.archives import archive_path, make_folder, simulate_archive, simulation
+from dvspipe.events.statistics import statistics
+from dvspipe.jobs.archives import archive_path, cores, make_folder, simulate_archive, simulation
 from dvspipe.recipes import Card, load_card
 from dvspipe.recordings.archive import Archive, Segment
 from dvspipe.show.progress import progress
@@ -25,8 +25,9 @@ def simulate(name: str, out: Path | None = None, form: str = "archive") -> dict[
     default = archive_path(name, card)
     if form == "archive":
         path = (out.absolute() / f"{Path(name).stem}.h5") if out else default
-        segments = Archive(simulate_archive(name, card, path)).segments
-        return {"archive": str(path), "folder": str(path.parent), **_summary(card, segments)}
+        archive = Archive(simulate_archive(name, card, path))
+        summary = _summary(card, archive.segments)
+        return {"archive": str(path), "folder": str(path.parent), **summary, "statistics": _statistics(archive)}
     folder = out.absolute() if out else default.with_suffix("")
     trials = settings.trials()
     make_folder(folder)
@@ -37,7 +38,7 @@ def simulate(name: str, out: Path | None = None, form: str = "archive") -> dict[
             finished.append(trial)
             report(len(finished), len(trials), getattr(trial, "name", ""))
 
-        write_folder(folder, settings, workers=os.cpu_count() or 1, done=count)
+        write_folder(folder, settings, workers=cores(), done=count)
     segments = [segment for trial in trials for segment in trial.segments()]
     return {"archive": None, "folder": str(folder), **_summary(card, segments)}
 
@@ -49,6 +50,12 @@ def _summary(card: Card, segments: Iterable[Segment]) -> dict[str, Any]:
         for split in ("train", "test")
     }
     return {"counts": counts, "checks": {"totals": {split: sum(found.values()) for split, found in counts.items()}}}
+
+
+def _statistics(archive: Archive) -> dict[str, Any]:
+    """Rate, polarity, time between events and active area of the first recording, to hold beside a real one's."""
+    name = archive.recordings[0]
+    return statistics(archive.events(name, 0, archive.span_us(name)[1]))
 
 
 def count_classes(classes: list[str], segments: Iterable[Segment]) -> dict[str, int]:

@@ -74,7 +74,10 @@ def fit_weights(network: nn.Module, weights: dict[str, Tensor], source: Path) ->
         raise RunError(
             f"{source}: the weights are of another network. {len(faults)} differences: {'; '.join(faults[:8])}"
         )
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:  # constants of another neuron
+        raise RunError(f"{source}: the weights are of another network. {error}") from error
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

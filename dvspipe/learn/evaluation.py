@@ -30,6 +30,13 @@ ENERGY_RULES = [
     "ANN twin: the same network and T frames with dense activations, all MACs, no attention.",
 ]
 
+ENERGY_PARTS = {
+    "first_layer_uj": "first layer (MAC)",
+    "accumulate_uj": "spiking layers (AC)",
+    "gate_uj": "attention: making gates",
+    "scale_uj": "attention: applying gates",
+}
+
 
 @torch.no_grad()
 def evaluate_network(
@@ -82,7 +89,7 @@ def _scores(truth: Tensor, answers: Tensor, classes: Sequence[str], clips: int) 
 
 
 def _share(correct: Tensor, clips: int) -> float:
-    return float(strict_majority(correct.view(-1, clips)).float().mean())
+    return float(strict_majority(correct.view(-1, clips)).double().mean())
 
 
 def _answers_over_time(network: nn.Module, frames: Tensor, out: Tensor, bin_ms: float) -> list[tuple[float, Tensor]]:
@@ -103,7 +110,7 @@ def _answers_over_time(network: nn.Module, frames: Tensor, out: Tensor, bin_ms: 
 def _activity(network: nn.Module, probe: SpikeProbe) -> dict[str, Any]:
     spikes, counted = probe.result(), count_network(network)
     cost = energy(count_layers(network), spikes["rates"], spikes["input_density"], spikes["steps"])
-    parts = {name: value for name, value in cost["breakdown"].items() if name != "layers"}
+    parts = {label: cost["breakdown"][name] for name, label in ENERGY_PARTS.items()}
     return {
         "nasar": spikes["nasar"],
         "nasar_per_step": spikes["nasar_per_step"],

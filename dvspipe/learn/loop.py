@@ -52,8 +52,6 @@ class Epoch:
         return asdict(self)
 
 
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision on stderr
-
 OnStep = Callable[[int, int, float], None]
 OnEpoch = Callable[[Epoch, "Trainer"], None]
 
@@ -64,6 +62,7 @@ class Trainer:
     def __init__(self, network: nn.Module, train: DataLoader, val: DataLoader, plan: TrainPlan) -> None:
         from lightning_fabric import Fabric  # seconds to import, and evaluation and live do without it
 
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision on stderr
         self.plan, self.done = plan, 0
         self.fabric = Fabric(accelerator="auto", devices=1, precision=fabric_precision(plan.precision))
         optimiser = torch.optim.Adam(network.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)

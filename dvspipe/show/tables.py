@@ -25,7 +25,7 @@ def facts(result: dict[str, Any]) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in result.items():
-        if not isinstance(value, list | dict) or name in ("damage", "sensor_size"):
+        if not isinstance(value, list | dict) or name in ("damage", "sensor_size", "statistics"):
             table.add_row(name, text(value))
     return table
 

@@ -57,9 +57,7 @@ class Body:
     sway: float
     straightness: float
     arm_height: float
-    reach: float
-    handedness: float
-    elbow_out: float
+    left_handed: bool
 
     @property
     def arm_m(self) -> float:
@@ -93,18 +91,16 @@ def subject_body(subject: int) -> Body:
         long_hair=bool(rng.random() < 0.3),
         glasses=bool(rng.random() < 0.4),
         clothes=_clothes(rng),
-        px_per_m=_bell(rng, 78.0, 6.0),
-        centre_px=_bell(rng, 64.0, 4.0),
-        neck_px=_bell(rng, 58.0, 4.0),
-        tempo=_bell(rng, 1.0, 0.15),
+        px_per_m=_bell(rng, 78.0, 8.0),
+        centre_px=_bell(rng, 64.0, 5.0),
+        neck_px=_bell(rng, 58.0, 4.5),
+        tempo=_bell(rng, 1.0, 0.13),
         amplitude=_bell(rng, 1.0, 0.12),
         unsteadiness=float(rng.uniform(0.3, 1.0)),
         sway=float(rng.uniform(0.2, 1.0)),
         straightness=float(rng.uniform(0.975, 1.0)),
         arm_height=_bell(rng, 0.0, 0.04),
-        reach=_bell(rng, 1.0, 0.12),
-        handedness=float(rng.choice([-1.0, 1.0], p=[0.85, 0.15])),
-        elbow_out=float(rng.uniform(0.0, 1.0)),
+        left_handed=bool(rng.random() < 0.12),
     )
 
 

@@ -27,7 +27,7 @@ from dvspipe.simulate.drawing import SIZE
 from dvspipe.simulate.gestures import CLASSES
 from dvspipe.simulate.trial import LIGHTINGS, Trial, lighting
 
-VERSION = 1  # counts up whenever the same settings give other events
+VERSION = 2  # counts up whenever the same settings give other events
 Result = TypeVar("Result")
 SPLIT_LISTS = {"train": "trials_to_train.txt", "test": "trials_to_test.txt"}
 

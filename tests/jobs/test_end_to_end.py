@@ -88,7 +88,8 @@ def test_live_decisions_are_the_offline_networks(plain, workplace, archive):
     rows = [json.loads(line) for line in (workplace.folder / "c.jsonl").read_text().splitlines()]
     run = dvspipe.load_run(plain["run"])
     frames, _ = dvspipe.to_frames(dvspipe.open_recording(source), bin_us=run.bin_us, downsample=run.downsample)
-    out, _ = run.model(torch.from_numpy(frames[:, None]))
+    with torch.no_grad():
+        out, _ = run.model(torch.from_numpy(frames[:, None]))
     keep, evidence = np.exp(-50 / run.recipe.live.evidence_ms), np.zeros(11)
     for row, frame, spikes in zip(rows, frames, out[:, 0].numpy(), strict=True):
         evidence = keep * evidence + (1 - keep) * spikes
