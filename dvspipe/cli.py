@@ -160,6 +160,38 @@ def evaluate(run: Path, /, *, json: Json = False) -> int:
 
 
 @app.command
+def compare(
+    pipeline: str,
+    /,
+    *,
+    vary: Annotated[list[str], Parameter(negative=())],
+    seeds: int = 3,
+    set_: Set = None,
+    out: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Trains several settings with several seeds and lays them side by side: mean, spread, paired difference.
+
+    Parameters
+    ----------
+    pipeline
+        A recipe's name, or a path to a TOML file.
+    vary
+        key=a,b,c; the first value is the control. May be repeated: all combinations are run.
+    seeds
+        Trainings per setting.
+    out
+        Folder of the cells. Finished ones are not run again. Default: ./runs/compare-<recipe>.
+    """
+    from dvspipe.recipes import load_recipe
+
+    load_recipe(pipeline, set_ or [])
+    from dvspipe.jobs.compare import compare as job
+
+    return _finish("compare", job(pipeline, vary, seeds, set_ or [], out), json)
+
+
+@app.command
 def live(
     source: Path,
     /,

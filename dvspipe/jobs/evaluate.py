@@ -36,11 +36,11 @@ def evaluate(path: Path) -> dict[str, Any]:
     return {"run": str(run.path), **result, "report": str(report)}
 
 
-def evaluate_run(run: Run) -> dict[str, Any]:
+def evaluate_run(run: Run, quiet: bool = False) -> dict[str, Any]:
     """The figures alone; also written to RUN/evaluation.json."""
     dataset = test_clips(run)
     loader = DataLoader(dataset, batch_size=run.recipe.train.batch, collate_fn=collate)
-    with progress(f"evaluate {run.name}") as report:
+    with progress(f"evaluate {run.name}", quiet) as report:
         result = evaluate_network(
             run.model,
             loader,

@@ -41,8 +41,10 @@ from dvspipe.show.progress import Report, progress, say
 CACHE_BYTES = 2 * 2**30
 
 
-def train(pipeline: str, overrides: list[str], out: Path | None = None, resume: bool = False) -> dict[str, Any]:
-    """Trains a recipe and returns `run, val_accuracy, epochs, seconds`.
+def train(
+    pipeline: str, overrides: list[str], out: Path | None = None, resume: bool = False, quiet: bool = False
+) -> dict[str, Any]:
+    """Trains a recipe and returns `run, val_accuracy, epochs, seconds`; `quiet` says nothing meanwhile.
 
     Ctrl-C leaves a run that evaluates and resumes. Raises RecipeError, DatasetError, RunError.
     """
@@ -71,13 +73,15 @@ def train(pipeline: str, overrides: list[str], out: Path | None = None, resume: 
     keep = KeepBest(folder, network, recipe, facts, trainer.done)
     sets = [word for each in overrides for word in ("--set", each)]
     again = shlex.join(["dvspipe", "train", pipeline, *sets, "--out", str(folder), "--resume"])
-    return _fit(trainer, keep, again)
+    if not quiet:
+        say(f"run folder {folder}")
+    return _fit(trainer, keep, again, quiet)
 
 
-def _fit(trainer: Trainer, keep: KeepBest, again: str) -> dict[str, Any]:
+def _fit(trainer: Trainer, keep: KeepBest, again: str, quiet: bool) -> dict[str, Any]:
     start, epochs, steps = time.perf_counter(), trainer.plan.epochs, len(trainer.train)
     try:
-        with progress(f"train {keep.facts['name']}") as report:
+        with progress(f"train {keep.facts['name']}", quiet) as report:
             trainer.fit(keep, _step_reporter(report, epochs, steps, keep))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -166,7 +170,6 @@ def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], splits: S
             **facts,
         },
     )
-    say(f"run folder {folder}")
 
 
 def _folder_to_resume(name: str, out: Path | None, recipe: Recipe) -> Path:

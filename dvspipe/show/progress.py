@@ -10,7 +10,7 @@ Report = Callable[[float, float, str], None]
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Report]:
+def progress(title: str, quiet: bool = False) -> Iterator[Report]:
     """A bar that lives as long as the block; the yielded function moves it. Silent where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import (
@@ -31,7 +31,7 @@ def progress(title: str) -> Iterator[Report]:
         TextColumn("{task.fields[note]}"),
     )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(title, total=None, note="")
         yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
 

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
+from dvspipe.show.comparison import comparison_cells
+
 PIPED_WIDTH = 140  # columns where stdout is a file or a pipe
 
 
@@ -135,11 +137,20 @@ def _demo(result: dict[str, Any]) -> RenderableType:
     return Group(runs_table(result["runs"]), live, f"Report to look at: {result['report']}", end)
 
 
+def _compare(result: dict[str, Any]) -> RenderableType:
+    header, *rows = comparison_cells(result)
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    return Group(table, f"Cells, compare.json and table.md: {result['out']}")
+
+
 _VIEWS: dict[str, Callable[[dict[str, Any]], RenderableType]] = {
     "datasets": _cards,
     "prepare": _prepared,
     "simulate": _prepared,
     "describe": _describe,
     "evaluate": _evaluate,
+    "compare": _compare,
     "demo": _demo,
 }

@@ -1,0 +1,62 @@
+"""compare by the real command: cells, resumption, the table."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def compared(workplace, archive):
+    arguments = ("compare", "tiny-none.toml", "--vary", "snn.attention=none,relu", "--seeds", "2")
+    arguments += ("--set", "train.epochs=1", "--out", "cells", "--json")
+    return arguments, json.loads(workplace.run(*arguments)[0])
+
+
+def test_rows_are_settings_with_spread(compared, workplace):
+    _, result = compared
+    assert [row["setting"] for row in result["rows"]] == ["attention=none", "attention=relu"]
+    cells = {path: json.loads(path.read_text()) for path in (workplace.folder / "cells").glob("*seed*/*.json")}
+    assert len(cells) == 4
+    for row in result["rows"]:
+        own = [cell["accuracy"] for path, cell in cells.items() if path.parent.name.startswith(row["setting"])]
+        assert row["seeds"] == len(own) == 2
+        assert row["accuracy"]["mean"] == pytest.approx(sum(own) / 2)
+    assert result["rows"][0]["difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    table = (workplace.folder / "cells" / "table.md").read_text().splitlines()
+    assert len(table) == 4
+    assert table[2].startswith("| attention=none | 2 | ")
+
+
+def test_finished_cells_are_picked_up_and_lost_ones_run_again(compared, workplace):
+    arguments, before = compared
+    folder = workplace.folder / "cells"
+    cells = sorted(folder.glob("*seed*/*.json"))
+    stamps = [path.stat().st_mtime_ns for path in cells]
+    cells[0].unlink()
+    again = json.loads(workplace.run(*arguments)[0])
+    assert [path.stat().st_mtime_ns != stamp for path, stamp in zip(cells, stamps, strict=True)] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    for row, old in zip(again["rows"], before["rows"], strict=True):
+        assert row["accuracy"] == old["accuracy"]  # the same seed gives the same figures
+
+
+def test_another_recipe_shares_no_cells(compared, workplace, monkeypatch):
+    from dvspipe.jobs.compare import Cell
+
+    monkeypatch.chdir(workplace.folder)
+    one = Cell("tiny-none.toml", "s", ("train.epochs=1",), 0, workplace.folder)
+    other = Cell("tiny-none.toml", "s", ("train.epochs=2",), 0, workplace.folder)
+    assert one.result != other.result
+
+
+@pytest.mark.parametrize("vary", ["snn.attention", "snn.attention=none,TCSB", "snn.attn=none"])
+def test_wrong_settings_are_refused_before_anything_runs(workplace, vary):
+    code, out, err = workplace.call("compare", "demo-none", "--vary", vary, "--out", "never")
+    assert code == 2
+    assert out == ""
+    assert "attention" in err or "attn" in err
+    assert not (workplace.folder / "never").exists()
