@@ -109,7 +109,7 @@ class Card(Settings):
     """A dataset: where it comes from, what it holds, how it is split."""
 
     title: str
-    kind: Literal["gesture", "gesture-sim"]
+    kind: Literal["gesture", "gesture-sim", "gait"]
     sensor_size: tuple[int, int]
     classes: list[str]
     licence: str

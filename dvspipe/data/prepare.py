@@ -1,7 +1,7 @@
 """`prepare`: a downloaded dataset folder -> one checked archive.
 
 Reads a recording at a time in constant memory; the archive appears under its name only when everything is in it.
-Knows no layout (`gesture` does) and draws no progress bar: it calls `progress`.
+Knows no layout (`gesture` and `gait` do) and draws no progress bar: it calls `progress`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from dvspipe.data.gait import read_gait_folder
 from dvspipe.data.gesture import RECORDINGS, read_gesture_folder
 from dvspipe.data.source import LabelledFolder, LabelledRecording, counts, verify_md5
 from dvspipe.errors import DatasetError
@@ -19,15 +20,22 @@ from dvspipe.recordings.archive import ArchiveWriter, Segment
 from dvspipe.recordings.archive_writer import OVERHANG
 
 Progress = Callable[[int, int, str], None]
+READERS: dict[str, Callable[[Path, bool], LabelledFolder]] = {
+    "gesture": read_gesture_folder,
+    "gesture-sim": read_gesture_folder,
+    "gait": read_gait_folder,
+}
 
 
 class Card(Protocol):
-    """What `prepare` reads of a dataset card. `counts` holds labelled windows per split for every layout that is
-    known.
+    """What `prepare` reads of a dataset card. `kind` chooses the reader of the folder; `counts` holds labelled windows
+    per split for every layout whose size was published.
     """
 
     @property
     def title(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
     @property
     def licence(self) -> str: ...
     @property
@@ -58,7 +66,7 @@ def prepare(
     md5, wrong = verify_md5(_near(folder_path), card.md5)
     if wrong:
         raise DatasetError("\n".join(wrong))
-    folder = read_gesture_folder(folder_path, partial)
+    folder = _reader(card.kind)(folder_path, partial)
     checks = {"md5": md5, **_check_counts(folder, card.counts, partial)}
     report = _Report()
     attributes = {"title": card.title, "licence": card.licence, "layout": folder.layout}
@@ -77,6 +85,12 @@ def prepare(
         "damaged": report.damaged,
         "notes": folder.notes + report.faults,
     }
+
+
+def _reader(kind: str) -> Callable[[Path, bool], LabelledFolder]:
+    if kind not in READERS:
+        raise DatasetError(f"kind '{kind}': no folder of it can be read. Known kinds: {', '.join(READERS)}.")
+    return READERS[kind]
 
 
 def _near(folder: Path) -> list[Path]:
@@ -145,7 +159,7 @@ class _Report:
         finally:
             if damage := getattr(recording.chunks, "damage", None):
                 where = f"at byte {damage.offset}, {damage.lost_bytes} bytes lost"
-                self.damaged[recording.name] = f"{damage.kind} {where}"
+                self.damaged[recording.name] = f"{damage.kind} {where}{f' ({damage.note})' if damage.note else ''}"
         self.segments += kept
 
 

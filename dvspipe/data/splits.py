@@ -1,12 +1,12 @@
-"""Validation subjects, held out of the training subjects. The test split is what the dataset says and is never touched.
+"""Validation data, held out of the training data: whole subjects, or walks where every subject is in the test split too.
 
-Knows nothing about events: it sorts labelled windows.
+The test split is what the dataset says and is never touched. Knows nothing about events: it sorts labelled windows.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from dvspipe.errors import DatasetError
@@ -14,7 +14,7 @@ from dvspipe.recordings.archive import Segment
 
 
 class Splits(NamedTuple):
-    """Labelled windows per split, in the archive's order, and who was held out."""
+    """Labelled windows per split, in the archive's order, and which subjects were held out (none where walks were)."""
 
     train: list[Segment]
     val: list[Segment]
@@ -36,11 +36,41 @@ def split_subjects(segments: Sequence[Segment], val_subjects: int, seed: int) ->
             f" training subjects ({_some(subjects)}) and at least one must be left to train on."
         )
     held = sorted(sorted(subjects, key=lambda subject: _rank(seed, subject))[:val_subjects])
+    return _split(segments, lambda segment: segment.subject in held, held)
+
+
+def split_walks(segments: Sequence[Segment], share: float, seed: int) -> Splits:
+    """Holds `share` of every class's training recordings out for validation, at least one and never all of them.
+
+    For data whose subjects are the classes (gait). Which ones depends on `seed` and the recordings' names alone, by
+    SHA-256 as in `split_subjects`. The walks held out are of the training session: validation accuracy says nothing
+    about another day. Raises DatasetError when a split would be empty.
+    """
+    if not 0 < share < 1:
+        raise DatasetError(f"share = {share}: allowed is more than 0 and less than 1, for example 0.1.")
+    label_of: dict[str, int] = {}
+    for segment in segments:
+        if segment.split == "train":
+            label_of.setdefault(segment.recording, segment.label)
+    held: set[str] = set()
+    for label in sorted(set(label_of.values())):
+        walks = [name for name, found in label_of.items() if found == label]
+        if len(walks) < 2:
+            raise DatasetError(f"class {label} has 1 training recording ({walks[0]}); two are needed, one to validate.")
+        count = min(max(round(share * len(walks)), 1), len(walks) - 1)
+        held.update(sorted(walks, key=lambda name: _rank(seed, name))[:count])
+    if not held:
+        raise DatasetError("the train split is empty: no segment has split 'train'. Prepare the training session too.")
+    return _split(segments, lambda segment: segment.recording in held, [])
+
+
+def _split(segments: Sequence[Segment], is_held: Callable[[Segment], bool], subjects: list[int]) -> Splits:
+    """Raises DatasetError when no segment is for testing."""
     splits = Splits(
-        [each for each in segments if each.split == "train" and each.subject not in held],
-        [each for each in segments if each.split == "train" and each.subject in held],
+        [each for each in segments if each.split == "train" and not is_held(each)],
+        [each for each in segments if each.split == "train" and is_held(each)],
         [each for each in segments if each.split == "test"],
-        held,
+        subjects,
     )
     if not splits.test:
         raise DatasetError(
@@ -49,8 +79,8 @@ def split_subjects(segments: Sequence[Segment], val_subjects: int, seed: int) ->
     return splits
 
 
-def _rank(seed: int, subject: int) -> str:
-    return hashlib.sha256(f"{seed}:{subject}".encode()).hexdigest()
+def _rank(seed: int, what: int | str) -> str:
+    return hashlib.sha256(f"{seed}:{what}".encode()).hexdigest()
 
 
 def _some(subjects: list[int]) -> str:

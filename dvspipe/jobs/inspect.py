@@ -37,4 +37,5 @@ def inspect_recording(path: str | Path) -> dict[str, Any]:
 
 
 def damage_as_dict(damage: Damage | None) -> dict[str, Any] | None:
+    """The contract's `damage`: kind, offset, lost_bytes, last_good_t_us; None where there is none."""
     return None if damage is None else {key: getattr(damage, key) for key in DAMAGE_KEYS}

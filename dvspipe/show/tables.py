@@ -83,8 +83,9 @@ def _counts(counts: dict[str, dict[str, int]]) -> RenderableType:
 
 
 def _prepared(result: dict[str, Any]) -> RenderableType:
-    checks = [f"  {line}" for line in result.get("checks", [])]
-    return Group(facts(result), _counts(result.get("counts", {})), *checks)
+    notes = [f"  {line}" for line in result.get("notes", [])]
+    checks = [f"  {name}: {text(value)}" for name, value in result.get("checks", {}).items() if value not in ({}, [])]
+    return Group(facts(result), _counts(result.get("counts", {})), *checks, *notes)
 
 
 def _describe(result: dict[str, Any]) -> RenderableType:

@@ -104,6 +104,7 @@ def card():
     """What a dataset card says of DVS128 Gesture."""
     return SimpleNamespace(
         title="DVS128 Gesture",
+        kind="gesture",
         licence="CC BY 4.0",
         sensor_size=(128, 128),
         classes=CLASSES,
