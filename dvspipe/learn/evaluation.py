@@ -25,7 +25,7 @@ OBSERVED_MS = (25, 50, 100, 200, 400, 800, 1500)
 ENERGY_RULES = [
     "45 nm, 32-bit float: 4.6 pJ per multiply-accumulate, 0.9 pJ per accumulate (MA-SNN, TPAMI 2023, supplement S1).",
     "First layer: MACs x share of non-zero input pixels. Other layers: accumulates x firing rate of their input.",
-    "Attention: MACs that make the gates (once per clip) and that multiply them onto the current (every step).",
+    "Attention: MACs that make the gates (released: once per clip; else at every step) and that apply them (every step).",
     "Not counted: neuron updates, folded batch norm, pooling, memory traffic.",
     "ANN twin: the same network and T frames with dense activations, all MACs, no attention.",
 ]

@@ -5,8 +5,8 @@ accumulate:
 - A spiking layer's weights cost accumulates: its dense count per frame · T · the firing rate of its *input*.
   Convolutions are counted at their size before pooling.
 - The first layer sees numbers, not spikes: MACs, times the share of non-zero input pixels.
-- Attention costs MACs: making the factors (dMAC1, once per clip) and multiplying them onto the current (dMAC2,
-  every step).
+- Attention costs MACs: making the factors (dMAC1: all of a clip, once in `released`, at every step where the placement
+  needs it) and multiplying them on (dMAC2, every step).
 - What sparser spikes save (dAC) is in the rates. Neuron updates, folded batch norm, pooling and memory traffic are
   not counted.
 - The ANN twin is the same network on the same T frames with dense real-valued activations: all MACs, no attention.

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from dvspipe.snn.attention.released import ReleasedAttention
+from dvspipe.snn.attention.slot import Attention
 from dvspipe.snn.layers import ConvLayer
 from dvspipe.snn.networks.network import Layer, Network
 
@@ -18,11 +18,13 @@ from dvspipe.snn.networks.network import Layer, Network
 @dataclass(frozen=True)
 class LayerCount:
     """One layer. MACs are multiply-accumulates: `macs` of the weights per frame; of the attention, `gate_macs` to
-    make the factors, per clip, and `scale_macs` to multiply them onto the current, per frame and factor tensor.
+    make the factors, per clip, and `scale_macs` to multiply them onto current or membrane, per frame and factor tensor.
 
-    `gate_macs`: two passes (mean, maximum) through TA's and CA's squeeze network and SA's convolution once per clip;
-    pooling is additions and comparisons, not counted. `scale_macs`: one product per current element and per factor
-    (T, C, S), as the paper's energy figures imply, although the implementation merges T and C.
+    `gate_macs`: two passes (mean, maximum) through TA's and CA's squeeze network and one through SA's convolution for
+    each time that a factor is made: in placement `released` once per clip; in `paper` CA and SA once per step, so T
+    times; in `causal` TA too. T is the network's `steps`. Pooling is additions and comparisons, not counted.
+    `scale_macs`: one product per element and per factor (T, C, S), as the paper's energy figures imply, although an
+    implementation may merge some.
     """
 
     name: str
@@ -74,17 +76,18 @@ def _count(name: str, layer: Layer) -> LayerCount:
     )
 
 
-def _factors(attention: ReleasedAttention | None) -> int:
+def _factors(attention: Attention | None) -> int:
     if attention is None:
         return 0
     return sum(part is not None for part in (attention.time, attention.channel, attention.space))
 
 
-def _gate_macs(attention: ReleasedAttention | None, size: tuple[int, int]) -> int:
+def _gate_macs(attention: Attention | None, size: tuple[int, int]) -> int:
     if attention is None:
         return 0
-    squeezes = 2 * (trainable(attention.time) + trainable(attention.channel))
-    return squeezes + trainable(attention.space) * size[0] * size[1]
+    times, planes = attention.gates_per_clip
+    per_plane = 2 * trainable(attention.channel) + trainable(attention.space) * size[0] * size[1]
+    return 2 * times * trainable(attention.time) + planes * per_plane
 
 
 def training_memory_bytes(network: Network, steps: int, batch: int, bytes_per_value: int = 4) -> int:
@@ -98,7 +101,8 @@ def training_memory_bytes(network: Network, steps: int, batch: int, bytes_per_va
     sizes = [_conv_values(layer) for layer in network.layers.values()]
     channels, height, width = network.frame_shape
     per_frame = channels * height * width + sum(kept) + 2 * max(sizes)
-    return steps * batch * per_frame * bytes_per_value + 16 * trainable(network)
+    membrane = sum(_kept_by_membrane(layer) for layer in network.layers.values())
+    return steps * batch * (per_frame * bytes_per_value + 4 * membrane) + 16 * trainable(network)
 
 
 def _conv_values(layer: Layer) -> int:
@@ -111,7 +115,17 @@ def _kept_values(layer: Layer) -> int:
     attention = layer.spiking.attention
     pooled = isinstance(layer, ConvLayer) and not isinstance(layer.pool, nn.Identity)
     kept = _conv_values(layer) * (2 if pooled else 1) + 2 * layer.neurons
-    if attention is not None and not attention.live:
+    if attention is not None and not attention.on_membrane and _factors(attention):
         both = attention.space is not None and (attention.time is not None or attention.channel is not None)
         kept += layer.neurons * (2 if both else 1)
     return kept
+
+
+def _kept_by_membrane(layer: Layer) -> int:
+    """Per frame, float32 in any precision, where attention acts on the membrane: the potential before each factor and
+    at the threshold, its distance to it, and the complement of the spikes.
+    """
+    attention = layer.spiking.attention
+    if attention is None or not attention.on_membrane:
+        return 0
+    return layer.neurons * (3 + (attention.channel is not None) + (attention.space is not None))

@@ -1,8 +1,9 @@
 """The two layers of the event networks: convolution and full connection, each batch-normalised, attended and spiking.
 
-Order inside (BICLab/Attention-SNN): weights -> batch norm -> (average pool) -> attention -> neuron. Everything but
-attention and neuron runs on the flattened T·B axis, so that convolutions see one large batch and batch norm shares
-its statistics over time.
+Order inside (BICLab/Attention-SNN): weights -> batch norm -> (average pool) -> attention -> neuron; where the
+placement says so, attention acts inside the neuron too, between integration and threshold. Everything but attention
+and neuron runs on the flattened T·B axis, so that convolutions see one large batch and batch norm shares its
+statistics over time.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from dvspipe.errors import UsageError
-from dvspipe.snn.attention.released import ReleasedAttention
-from dvspipe.snn.lif import LIF
+from dvspipe.snn.attention.slot import Attention, Memory
+from dvspipe.snn.lif import LIF, Membrane
 from dvspipe.snn.neurons import Neuron
 
 
@@ -23,13 +24,13 @@ class LayerState(NamedTuple):
     """
 
     v: Tensor
-    memory: tuple[Tensor, ...] = ()
+    memory: Memory = ()
 
 
 class Spiking(nn.Module):
-    """Current -> spikes: attention on the current, then the neurons."""
+    """Current -> spikes: attention on the current and, in some placements, on the membrane; then the neurons fire."""
 
-    def __init__(self, neuron: Neuron, attention: ReleasedAttention | None) -> None:
+    def __init__(self, neuron: Neuron, attention: Attention | None) -> None:
         super().__init__()
         self.attention = attention
         self.lif = LIF(neuron)
@@ -41,22 +42,28 @@ class Spiking(nn.Module):
 
     def forward(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Current [T,B,...] -> (spikes [T,B,...], state after the last step)."""
-        if self.attention is not None:
-            current = self.attention(current)
-        spikes, v = self.lif(current, state.v if state else None)
-        return spikes, LayerState(v)
+        current, memory = self._weigh(current, state)
+        spikes, v = self.lif(current, state.v if state else None, self._membrane())
+        return spikes, LayerState(v, memory)
 
     def step(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Current [B,...] of one step -> (spikes [B,...], state). Raises `UsageError` unless `live`."""
-        if not self.live:
+        if self.attention is not None and not self.attention.live:
             raise UsageError(
-                "attention placement 'released' weighs a whole clip at once and cannot run one step at a time: "
-                "call the network on a sliding clip [T,B,C,H,W], or use a network with attention 'none' or 'relu'"
+                f"attention placement '{self.attention.placement}' weighs a whole clip at once here and cannot run one "
+                "step at a time: call the network on a sliding clip [T,B,C,H,W], or build it with placement 'causal'"
             )
-        if self.attention is not None:
-            current = self.attention(current[None])[0]
-        spikes, v = self.lif.step(current, state.v if state else None)
-        return spikes, LayerState(v)
+        weighed, memory = self._weigh(current[None], state)
+        spikes, v = self.lif.step(weighed[0], state.v if state else None, self._membrane())
+        return spikes, LayerState(v, memory)
+
+    def _weigh(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, Memory]:
+        memory = state.memory if state else ()
+        return (current, memory) if self.attention is None else self.attention.weigh(current, memory)
+
+    def _membrane(self) -> Membrane | None:
+        attention = self.attention
+        return attention.membrane if attention is not None and attention.on_membrane else None
 
 
 class ConvLayer(nn.Module):
@@ -68,7 +75,7 @@ class ConvLayer(nn.Module):
         size: tuple[int, int],
         pool: int,
         neuron: Neuron,
-        attention: ReleasedAttention | None,
+        attention: Attention | None,
     ) -> None:
         super().__init__()
         self.size, self.out_size = size, (size[0] // pool, size[1] // pool)
@@ -104,7 +111,7 @@ class ConvLayer(nn.Module):
 class FullLayer(nn.Module):
     """Linear map with bias over everything but time and batch."""
 
-    def __init__(self, features: tuple[int, int], neuron: Neuron, attention: ReleasedAttention | None) -> None:
+    def __init__(self, features: tuple[int, int], neuron: Neuron, attention: Attention | None) -> None:
         super().__init__()
         self.linear = nn.Linear(*features)
         self.norm = nn.BatchNorm1d(features[1])

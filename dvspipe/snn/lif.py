@@ -1,18 +1,23 @@
 """A population of spiking neurons as a module; it holds no potential: state goes in and comes out.
 
-Knows which path runs it: the whole-sequence kernels for `forward`, Norse's own step for `step`.
+Knows which path runs it: the whole-sequence kernels for `forward`, Norse's own step for `step`, and a loop over the
+parts of that step where something acts on the membrane between integration and threshold.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dvspipe.errors import ShapeError
 from dvspipe.snn.kernels import lif_scan
-from dvspipe.snn.neurons import Neuron, membrane_dtype, norse_step
+from dvspipe.snn.neurons import Neuron, fire_and_reset, integrate, membrane_dtype, norse_step
+
+Membrane = Callable[[Tensor], Tensor]
 
 _CONSTANTS = ("keep", "gain", "bias", "v_th")
 
@@ -30,16 +35,36 @@ class LIF(nn.Module):
         for name in _CONSTANTS:
             self.register_buffer(name, torch.tensor(getattr(neuron, name), dtype=torch.float32))
 
-    def forward(self, x: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, v: Tensor | None = None, membrane: Membrane | None = None) -> tuple[Tensor, Tensor]:
         """Whole sequence: current [T,B,...] and `v` [B,...] (None: at rest, 0) -> (spikes [T,B,...], last v
-        [B,...]).
+        [B,...]). `membrane` is applied to the potential [B,...] of every step before it meets the threshold.
         """
-        return lif_scan(x, v, self.neuron)
+        if membrane is None or not len(x):
+            return lif_scan(x, v, self.neuron)
+        spikes = []
+        for current in x.unbind(0):  # the backward of an index would write a full [T,...] of zeros per step
+            fired, v = self.step(current, v, membrane)
+            spikes.append(fired)
+        assert v is not None
+        return torch.stack(spikes), v
 
-    def step(self, x: Tensor, v: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """One step by Norse's own function: current [B,...] and `v` [B,...] -> (spikes [B,...], new v [B,...])."""
-        rest = torch.zeros_like(x, dtype=membrane_dtype(x)) if v is None else v
-        return norse_step(x, rest, self.neuron)
+    def step(self, x: Tensor, v: Tensor | None = None, membrane: Membrane | None = None) -> tuple[Tensor, Tensor]:
+        """One step by Norse: current [B,...] and `v` [B,...] -> (spikes [B,...], new v [B,...]).
+
+        Raises `ShapeError` when `v` does not fit.
+        """
+        if v is None:
+            v = torch.zeros_like(x, dtype=membrane_dtype(x))
+        elif v.shape != x.shape:
+            raise ShapeError(
+                f"state [B,...] = {list(v.shape)} does not fit the current [B,...] = {list(x.shape)} of a step: "
+                "pass the state that came out of the same network and batch size, or None to start at rest"
+            )
+        v = v.to(membrane_dtype(x))
+        if membrane is None:
+            return norse_step(x, v, self.neuron)
+        spikes, after = fire_and_reset(membrane(integrate(x, v, self.neuron)), self.neuron)
+        return spikes.to(x.dtype), after
 
     def extra_repr(self) -> str:
         return str(self.neuron)

@@ -135,6 +135,25 @@ def norse_step(x: Tensor, v: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor]:
     return spikes.to(x.dtype), state.v
 
 
+def integrate(x: Tensor, v: Tensor, neuron: Neuron) -> Tensor:
+    """The first part of `norse_step`, for attention that acts between the parts: `x` and `v` [B,...] -> potential u.
+
+    Norse's step is one piece. These two parts repeat its expressions in its order, so that one after the other they
+    give its very bits (a test holds them to it).
+    """
+    _, p = _norse_step(neuron)
+    scaled = x.to(v.dtype) * (neuron.gain / (1.0 - neuron.keep))
+    u: Tensor = v + p.tau_mem_inv * (scaled + p.v_leak - v)
+    return u
+
+
+def fire_and_reset(u: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor]:
+    """The second part: potential `u` [B,...] -> (spikes, stored potential v), both in `u`'s dtype."""
+    _, p = _norse_step(neuron)
+    spikes = fire(u - p.v_th, neuron.surrogate, neuron.surrogate_scale, neuron.strict)
+    return spikes, p.reset_method(spikes, u, p.v_reset, p.v_th)
+
+
 def membrane_dtype(x: Tensor) -> torch.dtype:
     """The membrane is float32, whatever the current's precision, and float64 only for float64."""
     return torch.float64 if x.dtype == torch.float64 else torch.float32

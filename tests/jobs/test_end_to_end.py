@@ -81,6 +81,15 @@ def test_live_at_speed_0_is_deterministic(run, mode, request, workplace, archive
     assert result["agreement"] is not None
 
 
+def test_causal_attention_runs_live_bin_by_bin(workplace, archive):
+    sets = ("--set", "snn.placement=causal", "--set", "train.epochs=1", "--set", "snn.attention_bins=4")
+    run = workplace.json("train", "tiny-TCSA.toml", *sets, "--out", "causal")["run"]
+    source = f"{archive['archive']}#user24_fluorescent"
+    result = workplace.json("live", source, "--run", run, "--speed", "0", "--view", "none")
+    assert result["mode"] == "stepwise"
+    assert result["bins"] > 100
+
+
 def test_live_decisions_are_the_offline_networks(plain, workplace, archive):
     """What live decides bin by bin is what the same network says about the same frames in one whole call."""
     source = f"{archive['archive']}#user24_fluorescent"

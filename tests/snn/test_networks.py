@@ -73,9 +73,17 @@ def test_macs_by_hand():
     assert fc["gate_macs"] == 2 * 1_440 and fc["scale_macs"] == 256
 
 
-@pytest.mark.parametrize("attention", ["none", "TCSA"])
-def test_memory_estimate_is_near_what_autograd_keeps(attention):
-    network, kept = build(attention, size=(32, 32)), {}
+@pytest.mark.parametrize(
+    ("attention", "placement"),
+    [
+        ("none", "released"),
+        ("TCSA", "released"),
+        *((variant, "causal") for variant in ("TA", "CA", "SA", "CSA", "TCSA")),
+        ("TCSA", "paper"),
+    ],
+)
+def test_memory_estimate_is_near_what_autograd_keeps(attention, placement):
+    network, kept = build(attention, size=(32, 32), placement=placement), {}
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
 
     def keep(tensor):

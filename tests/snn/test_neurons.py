@@ -8,7 +8,7 @@ from norse.torch.functional.lif_box import LIFBoxFeedForwardState, LIFBoxParamet
 
 from dvspipe.errors import UsageError
 from dvspipe.snn.lif import LIF
-from dvspipe.snn.neurons import PRESETS, Neuron, make_neuron, norse_step
+from dvspipe.snn.neurons import PRESETS, Neuron, fire_and_reset, integrate, make_neuron, norse_step
 from dvspipe.snn.surrogates import SURROGATES, fire
 
 
@@ -35,6 +35,22 @@ def test_norse_preset_is_norse_itself():
     torch.testing.assert_close(new, state.v, rtol=1e-7, atol=1e-7)  # Norse's constants are float32
     gradients = [torch.autograd.grad(z.sum() + (w * w).sum(), x)[0] for z, w in ((ours, new), (theirs, state.v))]
     torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [*((preset, {}) for preset in PRESETS), ("gac", {"reset": "subtract"}), ("spikingjelly", {"bias": 0.1})],
+)
+def test_the_parts_of_a_step_are_norses_step_bit_for_bit(preset, changes, dtype):
+    neuron = make_neuron(preset, **changes)
+    x = (torch.randn(5000) * neuron.v_th / neuron.gain).to(dtype).requires_grad_()
+    v = torch.randn(5000, dtype=torch.float64 if dtype == torch.float64 else torch.float32).requires_grad_()
+    spikes, after = fire_and_reset(integrate(x, v, neuron), neuron)
+    wanted = norse_step(x, v, neuron)
+    assert torch.equal(spikes.to(dtype), wanted[0]) and torch.equal(after, wanted[1]) and 0 < spikes.sum() < 5000
+    ours, theirs = (torch.autograd.grad(z.sum() + (w * w).sum(), (x, v)) for z, w in ((spikes, after), wanted))
+    assert all(map(torch.equal, ours, theirs))
 
 
 def test_our_threshold_leaves_norse_alone():

@@ -9,4 +9,4 @@ class ChannelScore(Squeeze):
     """CA of MA-SNN §3.3: mean and maximum [...,C] of each channel -> score [...,C]; 2·C·(C // c_ratio) parameters."""
 
     def __init__(self, channels: int, c_ratio: int) -> None:
-        super().__init__("C", channels, c_ratio)
+        super().__init__("C", channels, "c_ratio", c_ratio)

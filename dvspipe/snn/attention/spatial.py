@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class SpatialScore(nn.Module):
-    """SA of MA-SNN §3.3 with the released code's 3x3 kernel (the paper says 7x7): 18 parameters.
+    """SA of MA-SNN §3.3: 2·kernel² parameters; the paper says 7x7, the released code 3x3.
 
     Mean and maximum [B,H,W] -> score [B,H,W].
     """

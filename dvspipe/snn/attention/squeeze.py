@@ -15,18 +15,18 @@ from dvspipe.errors import UsageError
 
 class Squeeze(nn.Module):
     """Scores for an axis of `size` slices through `size // ratio` hidden units, the axis last: [...,size] ->
-    [...,size].
+    [...,outputs], one per slice unless said otherwise.
     """
 
-    def __init__(self, axis: str, size: int, ratio: int) -> None:
+    def __init__(self, axis: str, size: int, ratio_name: str, ratio: int, outputs: int | None = None) -> None:
         super().__init__()
         if not 1 <= ratio <= size:
             raise UsageError(
                 f"attention over {axis} = {size} cannot be reduced by the ratio {ratio}: "
-                f"choose {axis.lower()}_ratio from 1 to {size}"
+                f"choose {ratio_name} from 1 to {size}"
             )
         self.w0 = nn.Linear(size, size // ratio, bias=False)
-        self.w1 = nn.Linear(size // ratio, size, bias=False)
+        self.w1 = nn.Linear(size // ratio, size if outputs is None else outputs, bias=False)
 
     def forward(self, mean: Tensor, maximum: Tensor) -> Tensor:
         """The sum is taken before W1, which is the same and one product less."""

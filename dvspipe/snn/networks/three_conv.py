@@ -22,7 +22,8 @@ class ThreeConv(Network):
 
     `steps` is T of a clip (part of temporal attention's parameters), `size` (H,W) of a frame, `width` scales
     channels and hidden layer. At width 1, 32x32, 2 polarities and 11 classes: 2,324,065 parameters and 106,763 neurons.
-    The last four settings and `attention` are `build_attention`'s. Raises `UsageError` for settings that do not fit.
+    `attention` and the settings from `placement` on are `build_attention`'s. Raises `UsageError` for settings that do
+    not fit.
     """
 
     def __init__(
@@ -39,6 +40,8 @@ class ThreeConv(Network):
         c_ratio: int = 8,
         t_ratio: int = 5,
         gate_gain: int = 1,
+        relu: bool | None = None,
+        attention_bins: int = 8,
     ) -> None:
         if min(size) < 4:
             raise UsageError(f"size (H,W) = {tuple(size)}: pooling twice by 2 needs at least 4x4 pixels")
@@ -55,6 +58,8 @@ class ThreeConv(Network):
             c_ratio=c_ratio,
             t_ratio=t_ratio,
             gate_gain=gate_gain,
+            relu=relu,
+            attention_bins=attention_bins,
         )
         layers: dict[str, Layer] = {}
         here = (int(size[0]), int(size[1]))

@@ -1,0 +1,20 @@
+"""Mean and maximum of each plane: what temporal and channel attention look at."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def plane_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and maximum over (H,W): [T,B,C,H,W] -> two [T,B,C]; in [T,B,F] every element is its own plane."""
+    if x.ndim == 3:
+        return x, x
+    # Of all maxima only the pooling call is fast in channels_last and picks the first among equals.
+    return x.mean((3, 4)), F.adaptive_max_pool2d(x.flatten(0, 1), 1).view(x.shape[:3])
+
+
+def step_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and maximum of each step over all but batch: [T,B,...] -> two [T,B]."""
+    mean, maximum = plane_statistics(x)
+    return mean.mean(2), maximum.max(2).values
