@@ -51,9 +51,11 @@ class SnnSettings(Settings):
     neuron: Literal["ma-snn", "ma-snn-paper", "ms-resnet", "gac", "norse", "spikingjelly"] = "ma-snn"
     reset: Literal["clamp_threshold", "zero", "subtract"] | None = Field(None, description="default: the neuron's own")
     attention: Literal["none", "relu", "TA", "CA", "SA", "TCA", "TSA", "CSA", "TCSA"] = "none"
-    placement: Literal["released"] = Field(
-        "released", description="where attention acts; `released` needs the whole clip"
+    placement: Literal["released", "paper", "causal"] = Field(
+        "released", description="where attention acts; see README"
     )
+    relu: bool | None = Field(None, description="ReLU after attention; default: released yes, paper and causal no")
+    attention_bins: int = Field(8, gt=0, description="how far causal temporal attention looks back")
     t_ratio: int = Field(5, gt=0, description="reduction of the temporal MLP")
     c_ratio: int = Field(8, gt=0, description="reduction of the channel MLP")
     gate_gain: float = Field(1.0, gt=0, description="1 = published sigmoid (neutral gate 0.5), 2 = neutral gate 1")
