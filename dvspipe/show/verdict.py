@@ -51,7 +51,7 @@ def verdict(runs: Sequence[RunSummary], live: Sequence[LiveSummary] = ()) -> str
         words.append(_achieved(best) + (_compared(best, base) if base else _against_ann(best)) + ".")
     rates = [rate for source in live if (rate := agreement(source)) is not None]
     if rates:
-        words.append(f"Live, it named the labelled class {100 * sum(rates) / len(rates):.0f} % of the time.")
+        words.append(f"Live, the decisions named the labelled class {100 * sum(rates) / len(rates):.0f} % of the time.")
     return " ".join(words).replace(" %", "\u00a0%")
 
 
