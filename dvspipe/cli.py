@@ -120,9 +120,7 @@ def simulate(
 @app.command
 def describe(pipeline: str, /, *, set_: Set = None, json: Json = False) -> int:
     """Counts a network's parameters, neurons, MACs and memory before any data is touched."""
-    from dvspipe.recipes import load_recipe
-
-    load_recipe(pipeline, set_ or [])  # a wrong recipe is told at once, before anything heavy is imported
+    _check_recipe(pipeline, set_)
     from dvspipe.jobs.describe import describe as job
 
     return _finish("describe", job(pipeline, set_ or []), json)
@@ -143,9 +141,7 @@ def train(
     resume
         Continue the run in --out (default: the newest run of this recipe) after its last finished epoch.
     """
-    from dvspipe.recipes import load_recipe
-
-    load_recipe(pipeline, set_ or [])  # a wrong recipe is told at once, before anything heavy is imported
+    _check_recipe(pipeline, set_)
     from dvspipe.jobs.train import train as job
 
     return _finish("train", job(pipeline, set_ or [], out, resume), json)
@@ -183,9 +179,7 @@ def compare(
     out
         Folder of the cells. Finished ones are not run again. Default: ./runs/compare-<recipe>.
     """
-    from dvspipe.recipes import load_recipe
-
-    load_recipe(pipeline, set_ or [])
+    _check_recipe(pipeline, set_)
     from dvspipe.jobs.compare import compare as job
 
     return _finish("compare", job(pipeline, vary, seeds, set_ or [], out), json)
@@ -221,6 +215,13 @@ def live(
 
     result = job(source, run, speed, view, out)
     return _finish("live", result, json, DAMAGED if result["damage"] else OK)
+
+
+def _check_recipe(pipeline: str, overrides: list[str] | None) -> None:
+    """Tells a wrong recipe at once, before a job imports anything heavy."""
+    from dvspipe.recipes import load_recipe
+
+    load_recipe(pipeline, overrides or [])
 
 
 def _finish(verb: str, result: dict[str, Any], json: bool, code: int = OK) -> int:

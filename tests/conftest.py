@@ -13,12 +13,15 @@ def _folder(variable, sibling):
     return Path(named) if named else CHECKOUT.parent / "shared" / sibling
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def one_thread():
     """Tiny networks on many threads crawl where other processes want the cores; results do not depend on it."""
     import torch
 
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -46,9 +46,14 @@ class LabelledFolder:
 
 def counts(segments: Sequence[Segment], classes: Sequence[str]) -> dict[str, dict[str, int]]:
     """Labelled windows per split and class, every class named."""
-    found = Counter((segment.split, segment.label) for segment in segments)
     splits = sorted({segment.split for segment in segments}, reverse=True)
-    return {split: {name: found[split, label] for label, name in enumerate(classes)} for split in splits}
+    return {split: count_classes([each for each in segments if each.split == split], classes) for split in splits}
+
+
+def count_classes(segments: Sequence[Segment], classes: Sequence[str]) -> dict[str, int]:
+    """Labelled windows per class, every class named."""
+    found = Counter(segment.label for segment in segments)
+    return {name: found[label] for label, name in enumerate(classes)}
 
 
 def settle(folder: LabelledFolder, faults: Sequence[str], help_text: str, partial: bool) -> LabelledFolder:

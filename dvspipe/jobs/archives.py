@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 from dvspipe.errors import DatasetError, UsageError
+from dvspipe.files import make_folder
 from dvspipe.recipes import Card, data_dir, load_card
 from dvspipe.recordings.archive import Archive
-from dvspipe.show.progress import progress
+from dvspipe.show.progress import counting, progress
 from dvspipe.simulate.gesture_sim import VERSION, GestureSim, write_archive
 
 
@@ -39,7 +40,7 @@ def archive_path(name: str, card: Card) -> Path:
 
 def _settings_hash(card: Card) -> str:
     settings = card.simulate.model_dump_json() if card.simulate else ""
-    return _short_hash(f"{VERSION}:{card.kind}:{settings}")
+    return short_hash(f"{VERSION}:{card.kind}:{settings}")
 
 
 def fingerprint(archive: Archive) -> str:
@@ -48,10 +49,11 @@ def fingerprint(archive: Archive) -> str:
     Two archives of one dataset agree wherever they were made; it is no checksum of every event.
     """
     rows = [(name, archive.count(name), *archive.span_us(name)) for name in archive.recordings]
-    return _short_hash(repr((rows, archive.segments, archive.classes, archive.sensor_size)))
+    return short_hash(repr((rows, archive.segments, archive.classes, archive.sensor_size)))
 
 
-def _short_hash(text: str) -> str:
+def short_hash(text: str) -> str:
+    """Twelve hex digits of SHA-256: enough to tell settings apart, short enough for a file's name."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -73,30 +75,12 @@ def simulation(name: str, card: Card) -> GestureSim:
 def simulate_archive(name: str, card: Card, path: Path) -> Path:
     """Simulates a card into one archive, on all cores."""
     settings = simulation(name, card)
-    total, done = len(settings.trials()), 0
-    make_folder(path.parent)
+    make_folder(path.parent, DatasetError)
     with progress(f"simulate {name}") as report:
-        report(0, total, "")
-
-        def count(trial: object) -> None:
-            nonlocal done
-            done += 1
-            report(done, total, getattr(trial, "name", ""))
-
-        write_archive(path, settings, workers=cores(), done=count)
+        write_archive(path, settings, workers=cores(), done=counting(report, len(settings.trials())))
     return path
 
 
 def cores() -> int:
     """Cores this process may use (fewer than the machine has under taskset, SLURM or a container)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def make_folder(folder: Path) -> None:
-    """Raises DatasetError where the folder cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(
-            f"{folder}: cannot be made ({error}). Set DVSPIPE_DATA or --out to a folder you own."
-        ) from error

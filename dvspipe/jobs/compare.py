@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import shutil
@@ -13,9 +12,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from dvspipe.errors import RecipeError, UsageError
-from dvspipe.jobs.archives import cores, find_or_make
-from dvspipe.jobs.runs import make_out, write_json
+from dvspipe.errors import RecipeError, RunError, UsageError
+from dvspipe.files import make_folder, replacing
+from dvspipe.jobs.archives import cores, find_or_make, short_hash
+from dvspipe.jobs.runs import write_json
 from dvspipe.metrics.paired import mean_std, paired_difference
 from dvspipe.recipes import load_recipe
 from dvspipe.show.comparison import comparison_markdown
@@ -44,7 +44,7 @@ class Cell:
     def result(self) -> Path:
         """Where the finished cell's figures are; named after what made them, so that no other recipe's are picked up."""
         recipe = load_recipe(self.pipeline, self.sets).model_dump_json()
-        return self.folder / f"{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.json"
+        return self.folder / f"{short_hash(recipe)}.json"
 
 
 def compare(
@@ -60,12 +60,13 @@ def compare(
         raise UsageError(f"--seeds {seeds}: allowed is at least 1.")
     folder = (out or Path("runs") / f"compare-{Path(pipeline).stem}").absolute()
     cells = _cells(pipeline, vary, seeds, overrides, folder)
-    make_out(folder)
+    make_folder(folder, RunError)
     find_or_make(load_recipe(pipeline, cells[0].sets).dataset)  # once, not once per process
     _run([cell for cell in cells if not cell.result.is_file()], len(cells), Path(pipeline).stem)
     result = {"pipeline": pipeline, "seeds": seeds, "rows": _rows(cells), "out": str(folder)}
     write_json(folder / "compare.json", result)
-    (folder / "table.md").write_text(comparison_markdown(result), encoding="utf-8")
+    with replacing(folder / "table.md", RunError) as beside:
+        beside.write_text(comparison_markdown(result), encoding="utf-8")
     return result
 
 

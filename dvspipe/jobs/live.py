@@ -50,7 +50,7 @@ def play(
     if speed < 0:
         raise UsageError(f"--speed {speed}: allowed is 0 (as fast as possible) or a positive factor, 1 = real time.")
     recording = open_recording(source)
-    session = Session(run, recording, labels_of(source, run.classes), speed, keep)
+    session = Session(run, recording, labels_of(recording, run.classes), speed, keep)
     say(session.headline())
     with ExitStack() as stack:
         sink = stack.enter_context(JsonLines(out)) if out else None
@@ -59,11 +59,10 @@ def play(
             if view == "terminal"
             else None
         )
-        for row, frame in session.run_bins():
+        for row, frame, truth in session.run_bins():
             if sink is not None:
                 sink.write(row)
             if screen is not None:
-                truth = session.truth_at(row["t_us"])
                 screen.update(frame, session.evidence_by_class(), row["label"], truth, session.stats(row, frame))
     return session
 
@@ -101,8 +100,8 @@ class Session:
             how += f", clip of {clip_ms:g} ms: a new gesture needs up to that long to fill it"
         return f"{self.run.name}: {how}{note}"
 
-    def run_bins(self) -> Iterator[tuple[dict[str, Any], NDArray[np.int32]]]:
-        """(decision row, frame) of every bin that was not dropped."""
+    def run_bins(self) -> Iterator[tuple[dict[str, Any], NDArray[np.int32], str | None]]:
+        """(decision row, frame, true label where known) of every bin that was not dropped."""
         self._warm_up()
         frames = _frames(self.binner, self.recording, self.run.sensor_size)
         bins = unpaced(frames) if self.speed == 0 else paced(frames, self.run.bin_us, self.speed, self.ring)
@@ -111,10 +110,11 @@ class Session:
         for each in bins:
             row = self._decide(each, skipped=each.index - last - 1)
             last = each.index
-            self.record.add(row, self.truth_at(row["t_us"]))
+            truth = self.truth_at(row["t_us"])
+            self.record.add(row, truth)
             if self.keep and len(self.clip) < CLIP_KEPT:
                 self.clip.append(each.frame)
-            yield row, each.frame
+            yield row, each.frame, truth
 
     def _decide(self, each: LiveBin, skipped: int) -> dict[str, Any]:
         quiet = int(each.frame.sum()) < self.run.recipe.live.min_events

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from dvspipe.data.prepare import prepare as prepare_archive
-from dvspipe.errors import UsageError
-from dvspipe.jobs.archives import archive_path, make_folder
+from dvspipe.errors import DatasetError, UsageError
+from dvspipe.files import make_folder
+from dvspipe.jobs.archives import archive_path
 from dvspipe.recipes import load_card
 from dvspipe.show.progress import progress
 
@@ -23,6 +24,6 @@ def prepare(name: str, source: Path, out: Path | None = None, partial: bool = Fa
             f"dataset '{name}' is simulated: use dvspipe simulate {name}, or give --out to prepare files of it."
         )
     path = out.absolute() if out else archive_path(name, card)
-    make_folder(path.parent)
+    make_folder(path.parent, DatasetError)
     with progress(f"prepare {name}") as report:
         return prepare_archive(card, source, path, report, partial)

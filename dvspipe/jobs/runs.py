@@ -23,6 +23,7 @@ from torch import nn
 
 from dvspipe import __version__
 from dvspipe.errors import RunError
+from dvspipe.files import make_folder
 from dvspipe.learn.checkpoint import fit_weights, load_weights, save_weights, write_whole
 from dvspipe.recipes import Recipe, recipe_from_json
 from dvspipe.snn.networks import Network, build_network
@@ -126,16 +127,7 @@ def new_folder(name: str, out: Path | None) -> Path:
     folder = (out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     if (folder / RUN).exists() or (folder / BEST).exists():
         raise RunError(f"{folder}: holds a run already. Give another --out, or continue it with --resume.")
-    return make_out(folder)
-
-
-def make_out(folder: Path) -> Path:
-    """The folder, made and absolute. Raises RunError where it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be made ({error}). Give another --out.") from error
-    return folder.absolute()
+    return make_folder(folder, RunError)
 
 
 def machine() -> dict[str, str]:

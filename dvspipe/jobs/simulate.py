@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dvspipe.data.source import count_classes
+from dvspipe.errors import DatasetError
 from dvspipe.events.statistics import statistics
-from dvspipe.jobs.archives import archive_path, cores, make_folder, simulate_archive, simulation
+from dvspipe.files import make_folder
+from dvspipe.jobs.archives import archive_path, cores, simulate_archive, simulation
 from dvspipe.recipes import Card, load_card
 from dvspipe.recordings.archive import Archive, Segment
-from dvspipe.show.progress import progress
+from dvspipe.show.progress import counting, progress
 from dvspipe.simulate.gesture_sim import write_folder
 
 
@@ -30,35 +32,22 @@ def simulate(name: str, out: Path | None = None, form: str = "archive") -> dict[
         return {"archive": str(path), "folder": str(path.parent), **summary, "statistics": _statistics(archive)}
     folder = out.absolute() if out else default.with_suffix("")
     trials = settings.trials()
-    make_folder(folder)
+    make_folder(folder, DatasetError)
     with progress(f"simulate {name}") as report:
-        finished: list[object] = []
-
-        def count(trial: object) -> None:
-            finished.append(trial)
-            report(len(finished), len(trials), getattr(trial, "name", ""))
-
-        write_folder(folder, settings, workers=cores(), done=count)
+        write_folder(folder, settings, workers=cores(), done=counting(report, len(trials)))
     segments = [segment for trial in trials for segment in trial.segments()]
     return {"archive": None, "folder": str(folder), **_summary(card, segments)}
 
 
-def _summary(card: Card, segments: Iterable[Segment]) -> dict[str, Any]:
-    held = list(segments)
-    counts = {
-        split: count_classes(card.classes, [each for each in held if each.split == split])
-        for split in ("train", "test")
+def _summary(card: Card, segments: Sequence[Segment]) -> dict[str, Any]:
+    found = {split: [each for each in segments if each.split == split] for split in ("train", "test")}
+    return {
+        "counts": {split: count_classes(held, card.classes) for split, held in found.items()},
+        "checks": {"totals": {split: len(held) for split, held in found.items()}},
     }
-    return {"counts": counts, "checks": {"totals": {split: sum(found.values()) for split, found in counts.items()}}}
 
 
 def _statistics(archive: Archive) -> dict[str, Any]:
     """Rate, polarity, time between events and active area of the first recording, to hold beside a real one's."""
     name = archive.recordings[0]
     return statistics(archive.events(name, 0, archive.span_us(name)[1]))
-
-
-def count_classes(classes: list[str], segments: Iterable[Segment]) -> dict[str, int]:
-    """Labelled windows per class name, every class named."""
-    found = Counter(segment.label for segment in segments)
-    return {name: found[label] for label, name in enumerate(classes)}

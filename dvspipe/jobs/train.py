@@ -100,7 +100,6 @@ class KeepBest:
         self.history = [row for row in read_history(folder) if row["epoch"] <= done]
         ranks = [self._rank(row) for row in self.history]
         self.best = max(ranks, default=None)
-        self.val_accuracy = self.history[-1]["val_accuracy"] if self.history else 0.0
 
     @staticmethod
     def _rank(row: dict[str, Any]) -> tuple[float, float]:
@@ -111,9 +110,13 @@ class KeepBest:
         """Validation accuracy of the kept weights; None before the first epoch."""
         return self.best[0] if self.best else None
 
+    @property
+    def val_accuracy(self) -> float:
+        """Of the last epoch, for progress; 0 before the first."""
+        return float(self.history[-1]["val_accuracy"]) if self.history else 0.0
+
     def __call__(self, epoch: Epoch, trainer: Trainer) -> None:
         row = epoch.row()
-        self.val_accuracy = epoch.val_accuracy
         if self.best is None or self._rank(row) > self.best:
             save_run_weights(self.folder, self.network, self.recipe, self.facts)
             self.best = self._rank(row)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dvspipe.errors import DvspipeError
-from dvspipe.recordings.archive import Archive, is_archive
+from dvspipe.recordings import Recording
+from dvspipe.recordings.archive import Archive
 from dvspipe.recordings.labels import read_labels
 
 
@@ -18,11 +19,10 @@ class Label(NamedTuple):
     stop_us: int
 
 
-def labels_of(source: Path, classes: list[str]) -> list[Label]:
+def labels_of(recording: Recording, classes: list[str]) -> list[Label]:
     """Labelled windows of a recording in order of time; empty where it has none, or where they cannot be read."""
-    file, _, name = str(source).partition("#")
     try:
-        found = _from_csv(source, classes) or _from_archive(Path(file), name)
+        found = _from_csv(recording.path, classes) or _from_archive(recording)
     except DvspipeError:
         return []  # playing does not need them
     return sorted(found, key=lambda label: label.start_us)
@@ -34,16 +34,9 @@ def _from_csv(source: Path, classes: list[str]) -> list[Label]:
     return [Label(classes[index], start, stop) for index, start, stop in rows if index < len(classes)]
 
 
-def _from_archive(file: Path, name: str) -> list[Label]:
-    if not file.is_file() or not is_hdf5(file) or not is_archive(file):
+def _from_archive(recording: Recording) -> list[Label]:
+    if recording.format != "archive":
         return []
-    with Archive(file) as archive:
-        chosen = name or archive.recordings[0]
-        segments = [segment for segment in archive.segments if segment.recording == chosen]
-        return [Label(archive.classes[segment.label], segment.start_us, segment.stop_us) for segment in segments]
-
-
-def is_hdf5(file: Path) -> bool:
-    """Whether a file begins as HDF5 does."""
-    with file.open("rb") as opened:
-        return opened.read(8) == b"\x89HDF\r\n\x1a\n"
+    with Archive(recording.path) as archive:
+        segments = [each for each in archive.segments if each.recording == recording.details["recording"]]
+        return [Label(archive.classes[each.label], each.start_us, each.stop_us) for each in segments]

@@ -6,7 +6,6 @@ Knows nothing about recipes: what describes the network is a string in the metad
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,30 +16,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dvspipe.errors import RunError
+from dvspipe.files import replacing
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, syncs it and renames it: never a half-written file.
+    """Lets `write` fill a file that takes the place of `path` when it is whole and on disk.
 
     Raises RunError when the disk is full or the folder cannot be written; the file that was there stays.
     """
-    temporary: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        os.close(handle)
-        write(temporary)
-        with temporary.open("rb+") as file:
+    with replacing(path, RunError) as beside:
+        try:
+            write(beside)
+        except (SafetensorError, RuntimeError) as error:  # how these writers report what the disk refused
+            raise OSError(str(error)) from error
+        with beside.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise RunError(
-            f"{path}: cannot be written ({error}). Free space or choose another --out; nothing was lost."
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def save_weights(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:

@@ -16,26 +16,11 @@ from torch.utils.data import DataLoader
 
 from dvspipe.decision.readout import cumulative_rate, rate, strict_majority
 from dvspipe.metrics.accuracy import confusion, recall, wilson
-from dvspipe.metrics.energy import energy
+from dvspipe.metrics.energy import PARTS, RULES, energy
 from dvspipe.metrics.spikes import SpikeProbe
 from dvspipe.snn.counting import count_layers, count_network
 
 OBSERVED_MS = (25, 50, 100, 200, 400, 800, 1500)
-
-ENERGY_RULES = [
-    "45 nm, 32-bit float: 4.6 pJ per multiply-accumulate, 0.9 pJ per accumulate (MA-SNN, TPAMI 2023, supplement S1).",
-    "First layer: MACs x share of non-zero input pixels. Other layers: accumulates x firing rate of their input.",
-    "Attention: MACs that make the gates (released: once per clip; else at every step) and that apply them (every step).",
-    "Not counted: neuron updates, folded batch norm, pooling, memory traffic.",
-    "ANN twin: the same network and T frames with dense activations, all MACs, no attention.",
-]
-
-ENERGY_PARTS = {
-    "first_layer_uj": "first layer (MAC)",
-    "accumulate_uj": "spiking layers (AC)",
-    "gate_uj": "attention: making gates",
-    "scale_uj": "attention: applying gates",
-}
 
 
 @torch.no_grad()
@@ -110,7 +95,7 @@ def _answers_over_time(network: nn.Module, frames: Tensor, out: Tensor, bin_ms: 
 def _activity(network: nn.Module, probe: SpikeProbe) -> dict[str, Any]:
     spikes, counted = probe.result(), count_network(network)
     cost = energy(count_layers(network), spikes["rates"], spikes["input_density"], spikes["steps"])
-    parts = {label: cost["breakdown"][name] for name, label in ENERGY_PARTS.items()}
+    parts = {label: cost["breakdown"][name] for name, label in PARTS.items()}
     return {
         "nasar": spikes["nasar"],
         "nasar_per_step": spikes["nasar_per_step"],
@@ -119,7 +104,7 @@ def _activity(network: nn.Module, probe: SpikeProbe) -> dict[str, Any]:
         "input_density": spikes["input_density"],
         "energy_uj": cost["energy_uj"],
         "energy_ann_uj": cost["energy_ann_uj"],
-        "energy": {"parts": parts, "layers": cost["breakdown"]["layers"], "rules": ENERGY_RULES},
+        "energy": {"parts": parts, "layers": cost["breakdown"]["layers"], "rules": RULES},
         "params": counted["params"],
         "attention_params": counted["attention_params"],
         "neurons": counted["neurons"],

@@ -67,7 +67,6 @@ class Trainer:
         self.fabric = Fabric(accelerator="auto", devices=1, precision=fabric_precision(plan.precision))
         optimiser = torch.optim.Adam(network.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
-        self.network.mark_forward_method("step")
         self.train, self.val = self.fabric.setup_dataloaders(train, val)
         self.schedule = Schedule(plan.schedule, self.optimiser.optimizer, plan.lr, plan.epochs * max(1, len(train)))
         self.loss = LOSSES[plan.loss]

@@ -25,6 +25,21 @@ MAC_PJ = 4.6
 AC_PJ = 0.9
 _PJ_PER_UJ = 1e6
 
+RULES = [
+    f"45 nm, 32-bit float: {MAC_PJ} pJ per multiply-accumulate, {AC_PJ} pJ per accumulate"
+    " (MA-SNN, TPAMI 2023, supplement S1).",
+    "First layer: MACs x share of non-zero input pixels. Other layers: accumulates x firing rate of their input.",
+    "Attention: MACs that make the gates (released: once per clip; else at every step) and that apply them (every step).",
+    "Not counted: neuron updates, folded batch norm, pooling, memory traffic.",
+    "ANN twin: the same network and T frames with dense activations, all MACs, no attention.",
+]
+PARTS = {
+    "first_layer_uj": "first layer (MAC)",
+    "accumulate_uj": "spiking layers (AC)",
+    "gate_uj": "attention: making gates",
+    "scale_uj": "attention: applying gates",
+}  # of `breakdown`, as people call them
+
 
 class LayerCosts(Protocol):
     """What the energy needs to know of a layer; `macs` and `scale_macs` per frame, `gate_macs` per clip."""

@@ -17,5 +17,5 @@ def percentiles(milliseconds: Sequence[float], warm_up: int = WARM_UP) -> dict[s
     kept = list(milliseconds[warm_up:] if len(milliseconds) >= 2 * warm_up else milliseconds)
     if not kept:
         return {"p50_ms": None, "p95_ms": None, "p99_ms": None, "max_ms": None}
-    p50, p95, p99 = (float(np.percentile(kept, q)) for q in (50, 95, 99))
+    p50, p95, p99 = np.percentile(kept, (50, 95, 99)).tolist()
     return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "max_ms": float(max(kept))}

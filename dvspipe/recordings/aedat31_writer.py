@@ -13,8 +13,8 @@ import numpy as np
 
 from dvspipe.errors import RecordingError
 from dvspipe.events import Events
+from dvspipe.files import replacing
 from dvspipe.recordings.cameras import SIZES
-from dvspipe.recordings.writing import replacing
 
 MARK = b"#!AER-DAT3.1"
 END_MARK = b"#!END-HEADER"
@@ -36,7 +36,7 @@ def write_aedat31(
     Raises RecordingError for times that are negative or go back, events outside the sensor, and when the disk is full.
     """
     count, last_t = 0, 0
-    with replacing(path) as beside, beside.open("wb") as file:
+    with replacing(path, RecordingError) as beside, beside.open("wb") as file:
         file.write(header_bytes(sensor_size, start_time))
         for events in chunks:
             _check(path, events, last_t, sensor_size)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from dvspipe.errors import DatasetError
+from dvspipe.errors import DatasetError, RecordingError
 from dvspipe.events import Events
+from dvspipe.files import replacing
 from dvspipe.recordings.archive_layout import (
     BLOCK_EVENTS,
     FILTERS,
@@ -26,7 +27,6 @@ from dvspipe.recordings.archive_layout import (
     Segment,
     coordinate_type,
 )
-from dvspipe.recordings.writing import replacing
 
 OVERHANG = 0.1
 
@@ -117,7 +117,7 @@ def _hdf5(path: Path) -> Iterator[tuple[Any, Callable[[], None]]]:
     """A new HDF5 file that becomes `path` at the end, and a function that raises if the disk has refused a write."""
     import h5py
 
-    with replacing(path) as beside, _PatientFile(beside, "w+b") as disk:
+    with replacing(path, RecordingError) as beside, _PatientFile(beside, "w+b") as disk:
         with h5py.File(disk, "w", libver=("v110", "v110")) as file:
             yield file, disk.check
         disk.check()

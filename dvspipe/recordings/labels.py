@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from dvspipe.errors import DatasetError
-from dvspipe.recordings.writing import replacing
+from dvspipe.errors import DatasetError, RecordingError
+from dvspipe.files import replacing
 
 HEADER = "class,startTime_usec,endTime_usec"
 CLASSES = 11
@@ -55,5 +55,5 @@ def _read_line(line: str, classes: int, windows: list[tuple[int, int, int]]) -> 
 def write_labels(path: str | Path, windows: Iterable[tuple[int, int, int]]) -> None:
     """Writes windows (class from 0, start_us, stop_us) as a label file. Raises RecordingError when it cannot."""
     lines = [HEADER, *(f"{label + 1},{start},{stop}" for label, start, stop in windows)]
-    with replacing(path) as beside:
+    with replacing(path, RecordingError) as beside:
         beside.write_text("\n".join(lines) + "\n", "utf-8")

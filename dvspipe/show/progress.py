@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -34,6 +35,13 @@ def progress(title: str, quiet: bool = False) -> Iterator[Report]:
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(title, total=None, note="")
         yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
+
+
+def counting(report: Report, total: int) -> Callable[[object], None]:
+    """A function to call with every finished thing; moves the bar by one and shows the thing's name, if it has one."""
+    done = itertools.count(1)
+    report(0, total, "")
+    return lambda thing: report(next(done), total, getattr(thing, "name", ""))
 
 
 def say(line: str) -> None:

@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dvspipe.errors import RunError
+from dvspipe.files import replacing
 from dvspipe.metrics.energy import AC_PJ, MAC_PJ
 from dvspipe.show import live_plots, palette, plots, verdict
 from dvspipe.show.animation import animation
@@ -37,12 +39,8 @@ def write_report(
     target = Path(path).absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     text = render(title, runs, live, notes)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(target, RunError) as beside:
+        beside.write_text(text, encoding="utf-8")
     return target
 
 

@@ -16,12 +16,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from dvspipe.errors import UsageError
+from dvspipe.errors import RecordingError, UsageError
 from dvspipe.events import Events
+from dvspipe.files import replacing
 from dvspipe.recordings.archive import ArchiveWriter, Segment
 from dvspipe.recordings.formats.aedat31 import write_aedat31
 from dvspipe.recordings.labels import write_labels
-from dvspipe.recordings.writing import replacing
 from dvspipe.simulate.body import SUBJECTS, subject_split
 from dvspipe.simulate.drawing import SIZE
 from dvspipe.simulate.gestures import CLASSES
@@ -99,7 +99,7 @@ def write_folder(folder: str | Path, settings: GestureSim, workers: int = 1, don
     for trial in _in_order(partial(_write_trial, folder), trials, workers):
         done(trial)
     for split, name in SPLIT_LISTS.items():
-        with replacing(folder / name) as beside:
+        with replacing(folder / name, RecordingError) as beside:
             beside.write_text("".join(f"{trial.name}.aedat\n" for trial in trials if trial.split == split), "utf-8")
 
 

@@ -4,8 +4,10 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -56,6 +58,18 @@ class Workplace:
         command = [sys.executable, "-m", "dvspipe", *map(str, arguments)]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=pipe, stderr=pipe, text=True)
+
+    def interrupt(self, path, *arguments):
+        """Starts a command, sends Ctrl-C as soon as `path` is there, and gives its stderr."""
+        process = self.start(*arguments)
+        while not path.exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        with process:
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        return err
 
     def run(self, *arguments, code=0):
         with self.start(*arguments) as process:

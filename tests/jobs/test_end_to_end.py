@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import time
 
 import numpy as np
@@ -139,15 +138,8 @@ def test_a_cut_recording_plays_to_the_damage_and_says_so(plain, workplace, archi
 def test_resume_equals_one_go(workplace, archive):
     """One epoch, a real Ctrl-C, --resume: bit for bit the weights of the run that was not interrupted."""
     arguments = ("train", "tiny-TCSA.toml", "--set", "train.epochs=8", "--out")
-    process = workplace.start(*arguments, "stopped")
     metrics = workplace.folder / "stopped" / "metrics.jsonl"
-    while not metrics.exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    with process:
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    err = workplace.interrupt(metrics, *arguments, "stopped")
     assert "--resume" in err
     assert "Traceback" not in err
     assert len(metrics.read_text().splitlines()) < 8
@@ -164,12 +156,6 @@ def test_resume_equals_one_go(workplace, archive):
 
 
 def test_an_early_interrupt_still_leaves_a_usable_run(workplace, archive):
-    process = workplace.start("train", "tiny-none.toml", "--out", "early", "--set", "train.epochs=200")
-    while not (workplace.folder / "early" / "run.json").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    with process:
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    begun = workplace.folder / "early" / "run.json"
+    workplace.interrupt(begun, "train", "tiny-none.toml", "--out", "early", "--set", "train.epochs=200")
     assert workplace.json("evaluate", "early")["samples"] == 11
