@@ -11,7 +11,9 @@ from dvspipe.files import make_folder
 from dvspipe.recipes import Card, data_dir, load_card
 from dvspipe.recordings.archive import Archive
 from dvspipe.show.progress import counting, progress
-from dvspipe.simulate.gesture_sim import VERSION, GestureSim, write_archive
+from dvspipe.simulate.gait_sim import GaitSim
+from dvspipe.simulate.gesture_sim import GestureSim
+from dvspipe.simulate.writing import SimulatedSet, write_archive
 
 
 def find_or_make(name: str) -> Path:
@@ -20,10 +22,12 @@ def find_or_make(name: str) -> Path:
     Raises DatasetError that says how to get a set that cannot be made.
     """
     card = load_card(name)
+    if card.kind == "images":
+        raise DatasetError(f"{card.title}: images cannot be read yet, so neither trained on. `dvspipe describe` works.")
     path = archive_path(name, card)
     if path.is_file():
-        return path
-    if card.simulate is None:
+        return _of_this_card(path, name, card)
+    if card.simulation is None:
         sources = "\n".join(f"  {each}" for each in card.source)
         raise DatasetError(
             f"{card.title} is not prepared here ({path} does not exist). Download it ({card.licence}) from\n{sources}\n"
@@ -32,15 +36,24 @@ def find_or_make(name: str) -> Path:
     return simulate_archive(name, card, path)
 
 
+def _of_this_card(path: Path, name: str, card: Card) -> Path:
+    """Two cards of one name share an archive's name, and a card may be edited: what lies there must be of this one."""
+    archive = Archive(path)
+    if archive.classes != card.classes or archive.sensor_size != card.sensor_size:
+        raise DatasetError(
+            f"{path}: prepared from another card, with {len(archive.classes)} classes on {archive.sensor_size}; the card "
+            f"{name} has {len(card.classes)} on {card.sensor_size}. Prepare it again, or rename the card's file."
+        )
+    return path
+
+
 def archive_path(name: str, card: Card) -> Path:
     """$DVSPIPE_DATA/<name>.h5; simulated sets carry a hash of what made them, so that no stale one is ever read."""
     stem = Path(name).stem
-    return data_dir() / (f"{stem}.h5" if card.simulate is None else f"{stem}-{_settings_hash(card)}.h5")
-
-
-def _settings_hash(card: Card) -> str:
-    settings = card.simulate.model_dump_json() if card.simulate else ""
-    return short_hash(f"{VERSION}:{card.kind}:{settings}")
+    if card.simulation is None:
+        return data_dir() / f"{stem}.h5"
+    made_by = f"{simulation(name, card).version}:{card.kind}:{card.simulation.model_dump_json()}"
+    return data_dir() / f"{stem}-{short_hash(made_by)}.h5"
 
 
 def fingerprint(archive: Archive) -> str:
@@ -57,19 +70,17 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def simulation(name: str, card: Card) -> GestureSim:
-    """What the simulator needs of a card. Raises UsageError for a card of recorded data."""
-    if card.simulate is None:
-        raise UsageError(f"dataset '{name}' is recorded, not simulated: use dvspipe prepare {name} --from FOLDER.")
-    settings = card.simulate
-    return GestureSim(
-        subjects=settings.subjects,
-        lightings=settings.lightings,
-        gestures=range(len(card.classes)),
-        gesture_s=settings.gesture_s,
-        pause_s=settings.pause_s,
-        seed=settings.seed,
-    )
+def simulation(name: str, card: Card) -> SimulatedSet:
+    """What the simulator makes of a card. Raises UsageError for a card of recorded data."""
+    if card.simulation is None:
+        raise UsageError(
+            f"dataset '{name}' is recorded, not simulated: use dvspipe prepare {name} --from FOLDER. (A simulated one is "
+            "of kind gesture-sim with a table [simulate], or of kind gait-sim with [walks].)"
+        )
+    settings = card.simulation.model_dump()
+    if card.kind == "gait-sim":
+        return GaitSim(**settings)
+    return GestureSim(**settings, gestures=range(len(card.classes)))
 
 
 def simulate_archive(name: str, card: Card, path: Path) -> Path:

@@ -19,7 +19,7 @@ def prepare(name: str, source: Path, out: Path | None = None, partial: bool = Fa
     Raises UsageError for a simulated card, DatasetError with everything that is missing or wrong in the folder.
     """
     card = load_card(name)
-    if card.simulate is not None and out is None:
+    if card.simulated and out is None:
         raise UsageError(
             f"dataset '{name}' is simulated: use dvspipe simulate {name}, or give --out to prepare files of it."
         )

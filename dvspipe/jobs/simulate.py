@@ -1,4 +1,4 @@
-"""`dvspipe simulate`: a simulated dataset as one archive, or as AEDAT 3.1 files in the layout of DVS128 Gesture."""
+"""`dvspipe simulate`: a simulated dataset as one archive, or as files in the layout of the real set."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dvspipe.jobs.archives import archive_path, cores, simulate_archive, simulat
 from dvspipe.recipes import Card, load_card
 from dvspipe.recordings.archive import Archive, Segment
 from dvspipe.show.progress import counting, progress
-from dvspipe.simulate.gesture_sim import write_folder
+from dvspipe.simulate.writing import write_folder
 
 
 def simulate(name: str, out: Path | None = None, form: str = "archive") -> dict[str, Any]:
-    """Simulates a card and returns `archive` (None for AEDAT files), `folder`, `counts` per split and class, `checks`.
+    """Simulates a card and returns `archive` (None for files), `folder`, `counts` per split and class, `checks`.
 
     Raises UsageError for a card of recorded data, RecordingError when the disk is full.
     """

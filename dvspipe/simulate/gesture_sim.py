@@ -1,25 +1,18 @@
-"""gesture-sim, the embedded data set: which trials there are, and how they are written.
+"""gesture-sim, the embedded data set: which trials there are, and their files in IBM's layout.
 
-Two forms, read by the same readers as real data: a folder as IBM's DVS128 Gesture (AEDAT 3.1, label CSV, lists of
-trials), or one event archive. Every trial can be simulated alone, so processes share the work; the result does not
-depend on how many there are.
+The folder is read by the same reader as the real DVS128 Gesture (AEDAT 3.1, label CSV, lists of trials). How a set is
+simulated by several processes and written as an archive is `writing.py`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 from dvspipe.errors import RecordingError, UsageError
-from dvspipe.events import Events
 from dvspipe.files import replacing
-from dvspipe.recordings.archive import ArchiveWriter, Segment
+from dvspipe.recordings.archive import Segment
 from dvspipe.recordings.formats.aedat31 import write_aedat31
 from dvspipe.recordings.labels import write_labels
 from dvspipe.simulate.body import SUBJECTS, subject_split
@@ -28,7 +21,6 @@ from dvspipe.simulate.gestures import CLASSES
 from dvspipe.simulate.trial import LIGHTINGS, Trial, lighting
 
 VERSION = 2  # counts up whenever the same settings give other events
-Result = TypeVar("Result")
 SPLIT_LISTS = {"train": "trials_to_train.txt", "test": "trials_to_test.txt"}
 
 
@@ -46,6 +38,26 @@ class GestureSim:
     pause_s: float = 1.0
     seed: int = 0
 
+    @property
+    def version(self) -> int:
+        """Version of the simulator."""
+        return VERSION
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The eleven gestures."""
+        return CLASSES
+
+    def about(self) -> dict[str, str | int | float]:
+        """What an archive says of its origin."""
+        return {
+            "source": "gesture-sim",
+            "simulator_version": VERSION,
+            "seed": self.seed,
+            "gesture_s": self.gesture_s,
+            "pause_s": self.pause_s,
+        }
+
     def trials(self) -> list[SimulatedTrial]:
         """The trials in order of subject and lighting. Raises UsageError for settings the simulator does not know."""
         for name in ("subjects", "lightings"):
@@ -56,6 +68,13 @@ class GestureSim:
         for trial in trials:
             trial.open()  # refuses what cannot be simulated before hours are spent on the rest
         return trials
+
+    def write_lists(self, folder: Path) -> None:
+        """IBM's two lists of trials: which train and which test."""
+        for split, name in SPLIT_LISTS.items():
+            lines = [f"{trial.name}.aedat\n" for trial in self.trials() if trial.split == split]
+            with replacing(folder / name, RecordingError) as beside:
+                beside.write_text("".join(lines), "utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,73 +104,8 @@ class SimulatedTrial:
         """The labelled windows as an archive keeps them."""
         return [Segment(self.name, label, self.subject, self.split, *times) for label, *times in self.open().windows]
 
-
-Done = Callable[[SimulatedTrial], None]
-
-
-def write_folder(folder: str | Path, settings: GestureSim, workers: int = 1, done: Done = lambda trial: None) -> None:
-    """Writes the set in IBM's layout into `folder`; `done` is called after every trial.
-
-    Raises UsageError for settings the simulator does not know, RecordingError where the disk refuses.
-    """
-    folder, trials = Path(folder), settings.trials()
-    folder.mkdir(parents=True, exist_ok=True)
-    for trial in _in_order(partial(_write_trial, folder), trials, workers):
-        done(trial)
-    for split, name in SPLIT_LISTS.items():
-        with replacing(folder / name, RecordingError) as beside:
-            beside.write_text("".join(f"{trial.name}.aedat\n" for trial in trials if trial.split == split), "utf-8")
-
-
-def write_archive(path: str | Path, settings: GestureSim, workers: int = 1, done: Done = lambda trial: None) -> None:
-    """Writes the set as one event archive with its labelled segments; `done` is called after every trial.
-
-    Raises UsageError for settings the simulator does not know, RecordingError where the disk refuses.
-    """
-    trials = settings.trials()
-    # One process streams; several send whole trials, for chunks cannot come out of a process one by one.
-    simulate: Callable[[SimulatedTrial], Iterable[Events]] = _whole if workers > 1 else SimulatedTrial.open
-    about: dict[str, str | int | float] = {
-        "source": "gesture-sim",
-        "simulator_version": VERSION,
-        "seed": settings.seed,
-        "gesture_s": settings.gesture_s,
-        "pause_s": settings.pause_s,
-    }
-    with ArchiveWriter(path, (SIZE, SIZE), CLASSES, about) as archive:
-        for trial, chunks in zip(trials, _in_order(simulate, trials, workers)):
-            archive.add(trial.name, chunks, trial.segments())
-            done(trial)
-
-
-def _write_trial(folder: Path, trial: SimulatedTrial) -> SimulatedTrial:
-    recording = trial.open()
-    write_labels(folder / f"{trial.name}_labels.csv", recording.windows)
-    write_aedat31(folder / f"{trial.name}.aedat", recording, (SIZE, SIZE))
-    return trial
-
-
-def _whole(trial: SimulatedTrial) -> list[Events]:
-    return [Events.concatenate(trial.open(), (SIZE, SIZE))]
-
-
-def _in_order(
-    work: Callable[[SimulatedTrial], Result], trials: Sequence[SimulatedTrial], workers: int
-) -> Iterator[Result]:
-    """work(trial) for every trial in order, by `workers` processes; few results wait, so memory stays bounded."""
-    if workers <= 1:
-        yield from map(work, trials)
-        return
-    # spawn: a fork of a process that already runs threads of PyTorch may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for trial in trials:
-                waiting.append(pool.submit(work, trial))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    def write(self, folder: Path) -> None:
+        """NAME.aedat and NAME_labels.csv, as IBM's."""
+        recording = self.open()
+        write_labels(folder / f"{self.name}_labels.csv", recording.windows)
+        write_aedat31(folder / f"{self.name}.aedat", recording, (SIZE, SIZE))

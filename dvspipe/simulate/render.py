@@ -1,4 +1,4 @@
-"""Draws a body before the camera: trunk, head and arms in order of depth, clothes, background; grayscale, linear light.
+"""Draws a body before the camera: trunk, head and arms in order of depth, clothes; grayscale, linear light.
 
 Knows nothing of gestures, time or the sensor.
 """
@@ -6,27 +6,15 @@ Knows nothing of gestures, time or the sensor.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvspipe.simulate.body import Body
-from dvspipe.simulate.drawing import (
-    OVER,
-    SIZE,
-    Image,
-    between,
-    blank,
-    capsule,
-    ellipse,
-    line,
-    polygon,
-    ring,
-    to_sensor,
-)
+from dvspipe.simulate.drawing import Image, between, capsule, ellipse, line, polygon, ring, to_sensor
 from dvspipe.simulate.gestures import Pose
 from dvspipe.simulate.skeleton import Limb, Point, limbs, project
+from dvspipe.simulate.studio import Light, Studio
 
 TRUNK_M = 0.55  # from shoulders to hip
 SEAM_M = 0.012  # width of folds and stripes
@@ -36,22 +24,12 @@ LEVEL_ARM_GAIN = 2.0
 OUTLINE = ((0.35, -0.1), (0.8, -0.03), (1.05, 0.08), (0.92, 0.3), (1.0, 1.6))
 
 
-@dataclass(frozen=True, slots=True)
-class Light:
-    """How a scene is lit: `level` scales all brightness, `shade` is how dark the far sides of a limb are (0 as bright,
-    1 black), `side` where the light comes from (-1 image left, 1 image right)."""
-
-    level: float = 0.9
-    shade: float = 0.35
-    side: float = -0.4
-
-
 class Scene:
     """One subject before one background in one light: `frame(pose)` draws them."""
 
     def __init__(self, body: Body, light: Light, rng: np.random.Generator) -> None:
-        self.body, self.light = body, light
-        self._back = self._background(rng)
+        self.body, self.room = body, Studio(light)
+        self._back = self.room.wall(rng)
         self._strokes = rng.uniform((-0.5, 0.15, -0.5, -0.2), (0.5, 0.65, 0.5, 0.2), (PRINT_STROKES, 4)).tolist()
 
     def frame(self, pose: Pose) -> NDArray[np.uint16]:
@@ -63,24 +41,12 @@ class Scene:
             self._arm(image, limb)
         return to_sensor(image)
 
-    def _tone(self, brightness: float, shaded: bool = False) -> int:
-        factor = self.light.level * (1.0 - self.light.shade if shaded else 1.0)
-        return round(255 * min(max(brightness * factor, 0.0), 1.0))
-
-    def _background(self, rng: np.random.Generator) -> Image:
-        """A bright wall with some furniture; it stands still, so it only sets the contrast."""
-        wall = float(rng.uniform(0.65, 0.95))
-        image = blank(self._tone(wall))
-        for _ in range(int(rng.integers(2, 7))):
-            x, y, w, h = (OVER * int(v) for v in rng.integers((0, 0, 5, 5), (SIZE, SIZE, 45, 60)))
-            image[y : y + h, x : x + w] = self._tone(wall * float(rng.uniform(0.6, 1.1)))
-        return image
-
     def _trunk(self, image: Image, pose: Pose) -> None:
         clothes = self.body.clothes
         half = [self._on_trunk(pose, u, v) for u, v in OUTLINE]
-        polygon(image, [*half, *(self._on_trunk(pose, -u, v) for u, v in reversed(OUTLINE))], self._tone(clothes.top))
-        dark = self._tone(clothes.top * (1.0 - clothes.pattern_contrast))
+        half += [self._on_trunk(pose, -u, v) for u, v in reversed(OUTLINE)]
+        polygon(image, half, self.room.tone(clothes.top))
+        dark = self.room.tone(clothes.top * (1.0 - clothes.pattern_contrast))
         for u, v, to_u, to_v, width in self._pattern():
             line(image, self._on_trunk(pose, u, v), self._on_trunk(pose, to_u, to_v), width, dark)
 
@@ -113,28 +79,28 @@ class Scene:
             return project(body, (x + right * r, y + down * r, 0.0))
 
         foot = project(body, (pose.lean[0], 0.02, 0.0))
-        capsule(image, foot, at(0.0, 0.6), 0.55 * r, 0.5 * r, self._tone(body.skin, shaded=True))
+        capsule(image, foot, at(0.0, 0.6), 0.55 * r, 0.5 * r, self.room.tone(body.skin, shaded=True))
         if body.long_hair:
-            ellipse(image, at(0.0, 0.35), 1.15 * r, 1.6 * r, self._tone(body.hair))
-        ellipse(image, at(0.0, -0.1), 1.02 * r, 1.3 * r, self._tone(body.hair))
-        ellipse(image, at(0.0, 0.2), 0.85 * r, 1.1 * r, self._tone(body.skin))
+            ellipse(image, at(0.0, 0.35), 1.15 * r, 1.6 * r, self.room.tone(body.hair))
+        ellipse(image, at(0.0, -0.1), 1.02 * r, 1.3 * r, self.room.tone(body.hair))
+        ellipse(image, at(0.0, 0.2), 0.85 * r, 1.1 * r, self.room.tone(body.skin))
         for side in (-0.35, 0.35):
             width = (0.24 if body.glasses else 0.14) * r
-            ellipse(image, at(side + turn / r, 0.1), width, 0.12 * r, self._tone(0.4 * body.skin))
-        ellipse(image, at(turn / r, 0.8), 0.28 * r, 0.07 * r, self._tone(0.5 * body.skin))
+            ellipse(image, at(side + turn / r, 0.1), width, 0.12 * r, self.room.tone(0.4 * body.skin))
+        ellipse(image, at(turn / r, 0.8), 0.28 * r, 0.07 * r, self.room.tone(0.5 * body.skin))
 
     def _arm(self, image: Image, limb: Limb) -> None:
         body, clothes, r = self.body, self.body.clothes, self.body.arm_radius_m
         covered = 2.0 * clothes.sleeve
         palm = between(limb.wrist, limb.fingers, 0.5)
         if covered < 1.0:
-            self._rounded(image, limb.shoulder, limb.elbow, r, 0.85 * r, body.skin)
+            self.room.rounded(image, limb.shoulder, limb.elbow, r, 0.85 * r, body.skin)
         if covered < 2.0:
-            self._rounded(image, limb.elbow, limb.wrist, 0.85 * r, 0.62 * r, body.skin)
-        self._rounded(image, limb.wrist, palm, 0.7 * r, body.hand_radius_m, body.skin)
-        self._rounded(image, palm, limb.fingers, body.hand_radius_m, 0.75 * body.hand_radius_m, body.skin)
+            self.room.rounded(image, limb.elbow, limb.wrist, 0.85 * r, 0.62 * r, body.skin)
+        self.room.rounded(image, limb.wrist, palm, 0.7 * r, body.hand_radius_m, body.skin)
+        self.room.rounded(image, palm, limb.fingers, body.hand_radius_m, 0.75 * body.hand_radius_m, body.skin)
         if clothes.watch and covered < 1.7:
-            ring(image, limb.elbow, limb.wrist, 0.9, 0.62 * r, 0.02, self._tone(0.1))
+            ring(image, limb.elbow, limb.wrist, 0.9, 0.62 * r, 0.02, self.room.tone(0.1))
         self._sleeve(image, limb.shoulder, limb.elbow, min(covered, 1.0), 1.25 * r, 1.12 * r)
         if covered > 1.0:
             self._sleeve(image, limb.elbow, limb.wrist, covered - 1.0, 1.1 * r, 0.85 * r)
@@ -145,16 +111,9 @@ class Scene:
         # Rooms are lit from above: a level arm catches more light than a hanging one, and than the trunk behind it.
         across = abs(stop.x - start.x) / max(math.hypot(stop.x - start.x, stop.y - start.y), 1e-6)
         tone = clothes.top * (1.0 + LEVEL_ARM_GAIN * across)
-        self._rounded(image, start, between(start, stop, share), wide, narrow, tone)
+        self.room.rounded(image, start, between(start, stop, share), wide, narrow, tone)
         striped = clothes.pattern in ("stripes", "checks")
         count, contrast = (4, clothes.pattern_contrast) if striped else (2, 0.25)
         for k in range(count):
             if (k + 0.5) / count < share:
-                ring(image, start, stop, (k + 0.5) / count, narrow, SEAM_M, self._tone(tone * (1.0 - contrast)))
-
-    def _rounded(self, image: Image, a: Point, b: Point, ra: float, rb: float, brightness: float) -> None:
-        """A limb with a dark side away from the light."""
-        capsule(image, a, b, ra, rb, self._tone(brightness, shaded=True))
-        dx, dy = 0.25 * ra * self.light.side, -0.12 * ra
-        lit_a, lit_b = (p._replace(x=p.x + dx * p.scale, y=p.y + dy * p.scale) for p in (a, b))
-        capsule(image, lit_a, lit_b, 0.68 * ra, 0.68 * rb, self._tone(brightness))
+                ring(image, start, stop, (k + 0.5) / count, narrow, SEAM_M, self.room.tone(tone * (1.0 - contrast)))

@@ -5,27 +5,22 @@ Everything is a function of the arguments: the same call gives the same events. 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dvspipe.errors import UsageError
 from dvspipe.events import Events
-from dvspipe.sensor.pixel import DvsPixels, DvsSettings
 from dvspipe.simulate.body import subject_body
-from dvspipe.simulate.drawing import SIZE
+from dvspipe.simulate.filming import DVS128, Lighting, film
 from dvspipe.simulate.gestures import CLASSES, Pose, gesture, rest
-from dvspipe.simulate.render import Light, Scene
+from dvspipe.simulate.render import Scene
 from dvspipe.simulate.skeleton import blend
+from dvspipe.simulate.studio import Light
 
-FRAME_US = 4_000  # a wrist at full speed crosses about 1.5 pixels in this time
-CHUNK_FRAMES = 25
 SHORTEST_PAUSE_S = 0.4
-LAMP_HZ = 100  # a lamp at 50 Hz mains
 LONGEST_WAY_S = 0.6  # from rest into a gesture
 
 
@@ -37,17 +32,6 @@ class Window(NamedTuple):
     stop_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lighting:
-    """A place to record at: its light, its flicker (relative amplitude at 100 Hz) and how the pixels fare there."""
-
-    name: str
-    light: Light
-    flicker: float
-    sensor: DvsSettings
-
-
-DVS128 = DvsSettings(on_threshold=0.18, off_threshold=0.16, bandwidth_hz=200.0)
 LIGHTINGS = (
     Lighting("fluorescent", Light(0.9, 0.35, -0.3), 0.03, DVS128),
     Lighting("led", Light(1.0, 0.5, 0.6), 0.0, DVS128),
@@ -87,16 +71,9 @@ class Trial:
         self._acts = [gesture(window.label, self.body, self._random(2, k)) for k, window in enumerate(self.windows)]
 
     def __iter__(self) -> Iterator[Events]:
-        settings = self.lighting.sensor
-        pixels = DvsPixels((SIZE, SIZE), settings, seed=int(self._random(3).integers(2**63)))
         scene = Scene(self.body, self.lighting.light, self._random(4))
-        held: list[Events] = []
-        for k, t_us in enumerate(range(0, self.end_us + FRAME_US, FRAME_US)):
-            held.append(pixels.step(self._lit(scene.frame(self.pose(t_us)), t_us), t_us))
-            if k % CHUNK_FRAMES == CHUNK_FRAMES - 1:
-                yield Events.concatenate(held, (SIZE, SIZE))
-                held = []
-        yield Events.concatenate(held, (SIZE, SIZE))
+        seed = int(self._random(3).integers(2**63))
+        return film(lambda t_us: scene.frame(self.pose(t_us)), self.end_us, self.lighting, seed)
 
     def pose(self, t_us: int) -> Pose:
         """Where the body is at a time: resting, in a gesture, or on the way in or out."""
@@ -109,13 +86,6 @@ class Trial:
         if away >= 1.0:
             return pose
         return blend(pose, self._acts[k]((t_us - window.start_us) * 1e-6), 1.0 - away * away * (3.0 - 2.0 * away))
-
-    def _lit(self, frame: NDArray[np.uint16], t_us: int) -> NDArray[np.uint16]:
-        """The frame under a lamp on alternating current."""
-        if self.lighting.flicker == 0.0:
-            return frame
-        gain = 1.0 - self.lighting.flicker * (0.5 + 0.5 * math.sin(2 * math.pi * LAMP_HZ * 1e-6 * t_us))
-        return ((frame.astype(np.uint32) * round(gain * 65536)) >> 16).astype(np.uint16)
 
     def _random(self, *purpose: int) -> np.random.Generator:
         """A generator of its own for every purpose, so that changing one thing leaves the rest as it was."""

@@ -10,7 +10,8 @@ from dvspipe.events import Events
 from dvspipe.recordings import open_recording
 from dvspipe.recordings.archive import Archive
 from dvspipe.recordings.labels import read_labels
-from dvspipe.simulate.gesture_sim import GestureSim, write_archive, write_folder
+from dvspipe.simulate.gesture_sim import GestureSim
+from dvspipe.simulate.writing import write_archive, write_folder
 
 SMALL = GestureSim(subjects=(23, 24), lightings=(0,), gestures=(1, 7), gesture_s=0.2, pause_s=0.4, seed=5)
 
