@@ -2,9 +2,13 @@
 
 Rules (MA-SNN, TPAMI 2023, supplement table S1), 45 nm, 32-bit float, 4.6 pJ per MAC and 0.9 pJ per
 accumulate:
-- A spiking layer's weights cost accumulates: its dense count per frame · T · the firing rate of its *input*.
-  Convolutions are counted at their size before pooling.
+- Weights that spikes drive cost accumulates: their dense count per frame · T · the firing rate of their *source*,
+  the layer whose spikes they see. Convolutions are counted at their size before pooling.
 - The first layer sees numbers, not spikes: MACs, times the share of non-zero input pixels.
+- Weights that see real numbers further in cost MACs at full density: the 1x1 convolutions of an MS-ResNet's
+  down-sampling shortcuts act on membrane sums. Published figures usually leave them out; `dense_uj` names them.
+- A pool between a layer's spikes and the next weights is not looked into: the rate is that of the neurons. For mean
+  pools this is the usual convention; a maximum pool of k x k lets up to k² times that rate through.
 - Attention costs MACs: making the factors (dMAC1: all of a clip, once in `released`, at every step where the placement
   needs it) and multiplying them on (dMAC2, every step).
 - What sparser spikes save (dAC) is in the rates. Neuron updates, folded batch norm, pooling and memory traffic are
@@ -24,11 +28,13 @@ from dvspipe.errors import UsageError
 MAC_PJ = 4.6
 AC_PJ = 0.9
 _PJ_PER_UJ = 1e6
+INPUT, DENSE = "input", "dense"  # sources that are no layer
 
 RULES = [
     f"45 nm, 32-bit float: {MAC_PJ} pJ per multiply-accumulate, {AC_PJ} pJ per accumulate"
     " (MA-SNN, TPAMI 2023, supplement S1).",
-    "First layer: MACs x share of non-zero input pixels. Other layers: accumulates x firing rate of their input.",
+    "First layer: MACs x share of non-zero input pixels. Other layers: accumulates x firing rate of their input,"
+    " or all MACs where that is real numbers (1x1 shortcuts of residual networks).",
     "Attention: MACs that make the gates (released: once per clip; else at every step) and that apply them (every step).",
     "Not counted: neuron updates, folded batch norm, pooling, memory traffic.",
     "ANN twin: the same network and T frames with dense activations, all MACs, no attention.",
@@ -36,16 +42,22 @@ RULES = [
 PARTS = {
     "first_layer_uj": "first layer (MAC)",
     "accumulate_uj": "spiking layers (AC)",
+    "dense_uj": "shortcuts on real numbers (MAC)",
     "gate_uj": "attention: making gates",
     "scale_uj": "attention: applying gates",
 }  # of `breakdown`, as people call them
 
 
 class LayerCosts(Protocol):
-    """What the energy needs to know of a layer; `macs` and `scale_macs` per frame, `gate_macs` per clip."""
+    """What the energy needs to know of a layer; `macs` and `scale_macs` per frame, `gate_macs` per clip.
+
+    `source` drives the weights: the name of a layer with a rate, "input" (pixels) or "dense" (real numbers).
+    """
 
     @property
     def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
     @property
     def macs(self) -> int: ...
     @property
@@ -59,20 +71,24 @@ def energy(
 ) -> dict[str, Any]:
     """Energy of one sample of T = `steps` frames.
 
-    `layers` in order, each fed by the one before; `rates` spikes per neuron and step of each layer's *output*;
-    `input_density` the share of non-zero input pixels. Returns `energy_uj`, `energy_ann_uj`, `ratio_to_ann` (ANN /
-    ours) and `breakdown`: `first_layer_uj`, `accumulate_uj`, `gate_uj`, `scale_uj` and `layers` (name -> µJ of its
-    weights). Raises `UsageError` for a missing rate or one outside [0, 1].
+    `rates` are spikes per neuron and step of the layers that have neurons; `input_density` is the share of non-zero
+    input pixels. Returns `energy_uj`, `energy_ann_uj`, `ratio_to_ann` (ANN / ours) and `breakdown`: `first_layer_uj`,
+    `accumulate_uj`, `dense_uj` (where there is any), `gate_uj`, `scale_uj` and `layers` (name -> µJ of its weights).
+    Raises `UsageError` for a missing rate or one outside [0, 1].
     """
-    inputs = _input_rates(layers, rates, input_density)
-    weights = {
-        layer.name: layer.macs * steps * rate * (MAC_PJ if number == 0 else AC_PJ) / _PJ_PER_UJ
-        for number, (layer, rate) in enumerate(zip(layers, inputs))
-    }
-    first = weights[layers[0].name]
+    if not layers:
+        raise UsageError("no layers given: the energy of nothing is not a figure")
+    known = {**rates, INPUT: input_density, DENSE: 1.0}
+    by_kind, weights = dict.fromkeys((INPUT, "spikes", DENSE), 0.0), {}
+    for layer in layers:
+        kind = layer.source if layer.source in (INPUT, DENSE) else "spikes"
+        price = AC_PJ if kind == "spikes" else MAC_PJ
+        weights[layer.name] = layer.macs * steps * _rate(layer, known) * price / _PJ_PER_UJ
+        by_kind[kind] += weights[layer.name]
     breakdown: dict[str, Any] = {
-        "first_layer_uj": first,
-        "accumulate_uj": sum(weights.values()) - first,
+        "first_layer_uj": by_kind[INPUT],
+        "accumulate_uj": by_kind["spikes"],
+        **({"dense_uj": by_kind[DENSE]} if by_kind[DENSE] else {}),
         "gate_uj": sum(layer.gate_macs for layer in layers) * MAC_PJ / _PJ_PER_UJ,
         "scale_uj": sum(layer.scale_macs for layer in layers) * steps * MAC_PJ / _PJ_PER_UJ,
         "layers": weights,
@@ -87,15 +103,13 @@ def energy(
     }
 
 
-def _input_rates(layers: Sequence[LayerCosts], rates: Mapping[str, float], input_density: float) -> list[float]:
-    """Firing rate of each layer's input: the pixels' share for the first, the layer before for the others."""
-    missing = [layer.name for layer in layers if layer.name not in rates]
-    if missing or not layers:
+def _rate(layer: LayerCosts, known: Mapping[str, float]) -> float:
+    """Share of a layer's inputs that are not zero."""
+    if layer.source not in known:
         raise UsageError(
-            f"no firing rate for layer {', '.join(missing) or '(no layers given)'}: known are {list(rates)}"
+            f"no firing rate for '{layer.source}', the input of layer '{layer.name}': known are {list(known)}"
         )
-    inputs = [input_density, *(rates[layer.name] for layer in layers[:-1])]
-    for layer, rate in zip(layers, inputs):
-        if not 0.0 <= rate <= 1.0:
-            raise UsageError(f"input of layer '{layer.name}' has rate {rate}: a share must be between 0 and 1")
-    return inputs
+    rate = known[layer.source]
+    if not 0.0 <= rate <= 1.0:
+        raise UsageError(f"input of layer '{layer.name}' has rate {rate}: a share must be between 0 and 1")
+    return rate

@@ -1,21 +1,24 @@
 """The two layers of the event networks: convolution and full connection, each batch-normalised, attended and spiking.
 
 Order inside (BICLab/Attention-SNN): weights -> batch norm -> (average pool) -> attention -> neuron; where the
-placement says so, attention acts inside the neuron too, between integration and threshold. Everything but attention
-and neuron runs on the flattened T·B axis, so that convolutions see one large batch and batch norm shares its
-statistics over time.
+placement says so, attention acts inside the neuron too, between integration and threshold. After the neuron may come
+what Fang et al. (ICCV 2021) make of spikes: the maximum of a window, or votes. Everything but attention and neuron
+runs on the flattened T·B axis, so that convolutions see one large batch and batch norm shares its statistics over time.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dvspipe.errors import UsageError
 from dvspipe.snn.attention.slot import Attention, Memory
 from dvspipe.snn.lif import LIF, Membrane
 from dvspipe.snn.neurons import Neuron
+from dvspipe.snn.over_time import Probe, check_live, report
+from dvspipe.snn.parts import Part
 
 
 class LayerState(NamedTuple):
@@ -48,11 +51,7 @@ class Spiking(nn.Module):
 
     def step(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Current [B,...] of one step -> (spikes [B,...], state). Raises `UsageError` unless `live`."""
-        if self.attention is not None and not self.attention.live:
-            raise UsageError(
-                f"attention placement '{self.attention.placement}' weighs a whole clip at once here and cannot run one "
-                "step at a time: call the network on a sliding clip [T,B,C,H,W], or build it with placement 'causal'"
-            )
+        check_live(self.attention)
         weighed, memory = self._weigh(current[None], state)
         spikes, v = self.lif.step(weighed[0], state.v if state else None, self._membrane())
         return spikes, LayerState(v, memory)
@@ -66,8 +65,43 @@ class Spiking(nn.Module):
         return attention.membrane if attention is not None and attention.on_membrane else None
 
 
-class ConvLayer(nn.Module):
-    """Convolution 3x3 with bias, keeping the size, then average pooling by `pool`; `size` is (H,W) of its input."""
+class SpikingLayer(nn.Module):
+    """A layer whose `spiking` neurons come last: spikes are what its probe hears under its own name, and what it gives,
+    unless `leave` (maximum of a window, votes) makes something of those of each step first.
+    """
+
+    spiking: Spiking
+    leave: nn.Module | None
+
+    @property
+    def live(self) -> bool:
+        """Whether `step` gives what `forward` gives."""
+        return self.spiking.live
+
+    def current(self, x: Tensor) -> Tensor:
+        """Input [N,...] of N independent steps -> current [N,...] before attention."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, state: LayerState | None, probe: Probe | None = None) -> tuple[Tensor, LayerState]:
+        """[T,B,...] -> (spikes [T,B,...], state)."""
+        current = self.current(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        spikes, after = self.spiking(current, state)
+        report(probe, "", spikes)
+        if self.leave is not None:
+            spikes = self.leave(spikes.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return spikes, after
+
+    def step(self, x: Tensor, state: LayerState | None, probe: Probe | None = None) -> tuple[Tensor, LayerState]:
+        """[B,...] -> (spikes [B,...], state)."""
+        spikes, after = self.spiking.step(self.current(x), state)
+        report(probe, "", spikes)
+        return (spikes if self.leave is None else self.leave(spikes)), after
+
+
+class ConvLayer(SpikingLayer):
+    """Convolution 3x3, keeping the size, then average pooling of the current by `pool`, or of the spikes the maximum by
+    `max_pool`; `size` is (H,W) of its input, `out_size` of what it gives.
+    """
 
     def __init__(
         self,
@@ -76,17 +110,22 @@ class ConvLayer(nn.Module):
         pool: int,
         neuron: Neuron,
         attention: Attention | None,
+        *,
+        max_pool: int = 1,
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        self.size, self.out_size = size, (size[0] // pool, size[1] // pool)
-        self.conv = nn.Conv2d(*channels, 3, padding=1)
+        self.size, self.neuron_size = size, (size[0] // pool, size[1] // pool)
+        self.out_size = (self.neuron_size[0] // max_pool, self.neuron_size[1] // max_pool)
+        self.conv = nn.Conv2d(*channels, 3, padding=1, bias=bias)
         self.norm = nn.BatchNorm2d(channels[1])
         self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
         self.spiking = Spiking(neuron, attention)
+        self.leave = nn.MaxPool2d(max_pool) if max_pool > 1 else None
 
     @property
     def neurons(self) -> int:
-        return self.conv.out_channels * self.out_size[0] * self.out_size[1]
+        return self.conv.out_channels * self.neuron_size[0] * self.neuron_size[1]
 
     @property
     def macs(self) -> int:
@@ -98,24 +137,50 @@ class ConvLayer(nn.Module):
         pooled: Tensor = self.pool(self.norm(self.conv(x)))
         return pooled
 
-    def forward(self, x: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
-        """[T,B,C,H,W] -> (spikes [T,B,C',H',W'], state)."""
-        fired: tuple[Tensor, LayerState] = self.spiking(self.current(x.flatten(0, 1)).unflatten(0, x.shape[:2]), state)
-        return fired
+    def parts(self) -> list[Part]:
+        """One; kept are batch norm's input, pooling's, the current, the spikes, and of maxima value and place."""
+        channels, computed = self.conv.out_channels, self.conv.out_channels * self.size[0] * self.size[1]
+        pooled = 0 if isinstance(self.pool, nn.Identity) else computed
+        leaving = 0 if self.leave is None else channels * self.out_size[0] * self.out_size[1]
+        kept, attended = computed + pooled + 2 * self.neurons + 3 * leaving, (channels, *self.neuron_size)
+        attention = self.spiking.attention
+        return [Part("conv", (self,), self.neurons, self.macs, computed, kept, attention, attended, in_neurons=True)]
 
-    def step(self, x: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
-        """[B,C,H,W] -> (spikes [B,C',H',W'], state)."""
-        return self.spiking.step(self.current(x), state)
 
+class Vote(nn.Module):
+    """[N,K·count] -> [N,K]: the mean of `count` neighbouring neurons speaks for a class (Fang et al., ICCV 2021)."""
 
-class FullLayer(nn.Module):
-    """Linear map with bias over everything but time and batch."""
-
-    def __init__(self, features: tuple[int, int], neuron: Neuron, attention: Attention | None) -> None:
+    def __init__(self, count: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(*features)
-        self.norm = nn.BatchNorm1d(features[1])
+        self.count = count
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        return spikes.unflatten(1, (-1, self.count)).mean(2)
+
+
+class FullLayer(SpikingLayer):
+    """Linear map over everything but time and batch, with bias and batch norm unless it is `bare`.
+
+    In training, `dropout` takes the same inputs away at all steps of a clip. With `votes` above 1, so many neurons
+    in a row vote for one output.
+    """
+
+    def __init__(
+        self,
+        features: tuple[int, int],
+        neuron: Neuron,
+        attention: Attention | None,
+        *,
+        bare: bool = False,
+        dropout: float = 0.0,
+        votes: int = 1,
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(*features, bias=not bare)
+        self.norm = nn.Identity() if bare else nn.BatchNorm1d(features[1])
         self.spiking = Spiking(neuron, attention)
+        self.dropout = dropout
+        self.leave = Vote(votes) if votes > 1 else None
 
     @property
     def neurons(self) -> int:
@@ -131,11 +196,14 @@ class FullLayer(nn.Module):
         normed: Tensor = self.norm(self.linear(x.flatten(1)))
         return normed
 
-    def forward(self, x: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
-        """[T,B,...] -> (spikes [T,B,F], state)."""
-        fired: tuple[Tensor, LayerState] = self.spiking(self.current(x.flatten(0, 1)).unflatten(0, x.shape[:2]), state)
-        return fired
+    def forward(self, x: Tensor, state: LayerState | None, probe: Probe | None = None) -> tuple[Tensor, LayerState]:
+        """[T,B,...] -> (spikes or votes [T,B,F], state)."""
+        if self.training and self.dropout:
+            x = x * F.dropout(torch.ones_like(x[0]), self.dropout)
+        return super().forward(x, state, probe)
 
-    def step(self, x: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
-        """[B,...] -> (spikes [B,F], state)."""
-        return self.spiking.step(self.current(x), state)
+    def parts(self) -> list[Part]:
+        """One; kept are batch norm's input, the current and the spikes."""
+        neurons, attended = self.neurons, (self.neurons, 1, 1)
+        attention = self.spiking.attention
+        return [Part("fc", (self,), neurons, self.macs, neurons, 3 * neurons, attention, attended, in_neurons=True)]

@@ -38,7 +38,8 @@ class Neuron:
     """Constants of one kind of neuron; plain values, so it compares, pickles and prints.
 
     `reset` after a spike: "zero" (MA-SNN's paper), "clamp_threshold" (its released code) or "subtract".
-    `surrogate_scale` is the half width of rectangle and triangle, the slope of the others.
+    `surrogate_scale` is the half width of rectangle and triangle, the slope of the others. With `learn_leak` a layer
+    learns the share 1 - keep that leaks away per step, and `keep` is where it starts (Fang et al., ICCV 2021).
     Raises `UsageError` for a value outside its range.
     """
 
@@ -51,6 +52,7 @@ class Neuron:
     surrogate: str
     surrogate_scale: float
     bias: float = 0.0
+    learn_leak: bool = False
 
     def __post_init__(self) -> None:
         surrogate_number(self.surrogate)
@@ -59,6 +61,8 @@ class Neuron:
             raise UsageError(f"unknown reset '{self.reset}'{nearest(self.reset, list(RESETS))}: known are {known}")
         if not 0.0 <= self.keep < 1.0:
             raise UsageError(f"keep = {self.keep}: the share of the membrane kept per step must be in [0, 1)")
+        if self.learn_leak and self.keep == 0.0:
+            raise UsageError("keep = 0.0 with learn_leak: a sigmoid never gets there; start from a keep in (0, 1)")
         if not self.surrogate_scale > 0.0:
             raise UsageError(f"surrogate_scale = {self.surrogate_scale}: must be above 0")
         if not all(map(math.isfinite, (self.gain, self.bias, self.v_th, self.surrogate_scale))):
@@ -69,15 +73,24 @@ class Neuron:
         """Value of `v` after a spike (unused by `subtract`)."""
         return self.v_th if self.reset == "clamp_threshold" else 0.0
 
+    @property
+    def decays_input(self) -> bool:
+        """Whether the current is scaled by the share that leaks away, as in Norse, PLIF and SpikingJelly's
+        `decay_input`: a learned leak then takes `gain` along; otherwise `gain` stays (MA-SNN).
+        """
+        return math.isclose(self.gain, 1.0 - self.keep)
+
 
 _MA_SNN = Neuron(0.3, 1.0, 0.3, "clamp_threshold", False, False, "rectangle", 0.25)
+_SPIKINGJELLY = Neuron(0.5, 0.5, 1.0, "zero", False, True, "atan", 2.0)
 
 PRESETS: dict[str, Neuron] = {
     "ma-snn": _MA_SNN,  # BICLab/Attention-SNN, MA_SNN/module/LIF.py (Gesture and Gait settings)
     "ma-snn-paper": replace(_MA_SNN, reset="zero"),  # TPAMI 2023, eq. 3-5
     "ms-resnet": Neuron(0.25, 1.0, 0.5, "zero", True, True, "rectangle", 0.5),  # Att-Res-SNN, GAC on ImageNet
     "gac": Neuron(0.5, 1.0, 1.0, "zero", True, False, "triangle", 1.0),  # bollossom/GAC on CIFAR; TET
-    "spikingjelly": Neuron(0.5, 0.5, 1.0, "zero", False, True, "atan", 2.0),  # LIFNode, tau 2
+    "spikingjelly": _SPIKINGJELLY,  # LIFNode, tau 2
+    "plif": replace(_SPIKINGJELLY, learn_leak=True),  # Fang et al., ICCV 2021: 1 - keep = sigmoid(w), tau 2 at first
     "norse": Neuron(0.9, 0.1, 1.0, "zero", True, False, "superspike", 1.0),  # LIFBoxCell() of Norse 1.1
 }
 
@@ -123,26 +136,33 @@ def _norse_step(neuron: Neuron) -> tuple[Callable[..., Any], LIFBoxParameters]:
     return step, parameters
 
 
-def norse_step(x: Tensor, v: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor]:
+def _leaking(x: Tensor, v: Tensor, neuron: Neuron, leak: Tensor | None) -> tuple[Tensor, LIFBoxParameters]:
+    """Norse's input, which it scales by the leak, and its parameters; `leak` [] replaces the constant 1 - keep."""
+    _, parameters = _norse_step(neuron)
+    if leak is None:
+        return x.to(v.dtype) * (neuron.gain / (1.0 - neuron.keep)), parameters
+    scaled = x.to(v.dtype) if neuron.decays_input else x.to(v.dtype) * (neuron.gain / leak)
+    return scaled, parameters._replace(tau_mem_inv=leak, v_leak=neuron.bias / leak)
+
+
+def norse_step(x: Tensor, v: Tensor, neuron: Neuron, leak: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """One step by Norse: current `x` [B,...] and stored potential `v` [B,...] -> (spikes, new v).
 
     The membrane is held in `v`'s dtype (float32 or float64) even when `x` is half precision; spikes come in `x`'s
-    dtype.
+    dtype. `leak` [] in the membrane's dtype is a learned 1 - keep.
     """
-    step, parameters = _norse_step(neuron)
-    scaled = x.to(v.dtype) * (neuron.gain / (1.0 - neuron.keep))
-    spikes, state = step(scaled, LIFBoxFeedForwardState(v), parameters, dt=1.0)
+    scaled, parameters = _leaking(x, v, neuron, leak)
+    spikes, state = _norse_step(neuron)[0](scaled, LIFBoxFeedForwardState(v), parameters, dt=1.0)
     return spikes.to(x.dtype), state.v
 
 
-def integrate(x: Tensor, v: Tensor, neuron: Neuron) -> Tensor:
+def integrate(x: Tensor, v: Tensor, neuron: Neuron, leak: Tensor | None = None) -> Tensor:
     """The first part of `norse_step`, for attention that acts between the parts: `x` and `v` [B,...] -> potential u.
 
     Norse's step is one piece. These two parts repeat its expressions in its order, so that one after the other they
     give its very bits (a test holds them to it).
     """
-    _, p = _norse_step(neuron)
-    scaled = x.to(v.dtype) * (neuron.gain / (1.0 - neuron.keep))
+    scaled, p = _leaking(x, v, neuron, leak)
     u: Tensor = v + p.tau_mem_inv * (scaled + p.v_leak - v)
     return u
 

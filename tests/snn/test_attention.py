@@ -114,12 +114,19 @@ def test_only_the_relu_is_live():
         ({"variant": "TA", "placement": "relased"}, "did you mean 'released'"),
         ({"variant": "TA", "t_ratio": STEPS + 1}, "T = 6 cannot be reduced by the ratio 7.*t_ratio from 1 to 6"),
         ({"variant": "CA", "c_ratio": 32}, "C = 16 cannot be reduced by the ratio 32.*c_ratio from 1 to 16"),
-        ({"variant": "SA", "gate_gain": 3}, "gate_gain = 3"),
+        ({"variant": "SA", "gate_gain": -1}, "gate_gain = -1: must be above 0"),
     ],
 )
 def test_wrong_settings_are_named(settings, message):
     with pytest.raises(UsageError, match=message):
         build(settings.pop("variant"), **settings)
+
+
+def test_any_gain_above_zero_is_a_factor():
+    x, gates = current(), {}
+    for gain in (1, 3):
+        gates[gain] = build("SA", gate_gain=gain)(x)
+    torch.testing.assert_close(gates[3], 3 * gates[1])
 
 
 def test_another_number_of_steps_is_named():

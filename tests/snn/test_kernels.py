@@ -200,7 +200,7 @@ def test_training_goes_on_beside_loader_workers():
 
 def test_operator_obeys_torch_rules():
     neuron = make_neuron()
-    settings = ([neuron.keep, neuron.gain, 0.0, neuron.v_th, neuron.v_reset, 0.25], [False, False, False], 0)
+    settings = (None, [neuron.keep, neuron.gain, 0.0, neuron.v_th, neuron.v_reset, 0.25], [False, False, False], 0)
     x = torch.randn(3, 2, 5, requires_grad=True)
     torch.library.opcheck(
         torch.ops.dvspipe.lif_scan, (x, torch.zeros(2, 5), *settings), test_utils=("test_schema", "test_faketensor")

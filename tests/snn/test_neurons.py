@@ -90,7 +90,7 @@ def test_gradient_through_the_reset(detach):
     assert float(x.grad[0]) == pytest.approx(0.0 if detach else 2.0 * 0.3 * (0.0 - 0.4) * 2.0)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", [preset for preset, neuron in PRESETS.items() if not neuron.learn_leak])
 def test_module_pickles_moves_and_has_no_parameters(preset):
     module = LIF(make_neuron(preset))
     again = pickle.loads(pickle.dumps(module))
@@ -112,6 +112,7 @@ def test_weights_of_another_neuron_are_refused():
         ("ma-snm", {}, "did you mean 'ma-snn'"),
         ("ma-snn", {"vth": 1.0}, "did you mean 'v_th'"),
         ("ma-snn", {"keep": 1.0}, "keep = 1.0"),
+        ("ma-snn", {"keep": 0.0, "learn_leak": True}, "keep = 0.0 with learn_leak"),
         ("ma-snn", {"reset": "hard"}, "unknown reset 'hard'"),
         ("ma-snn", {"surrogate": "rectangel"}, "did you mean 'rectangle'"),
         ("ma-snn", {"surrogate_scale": 0.0}, "above 0"),

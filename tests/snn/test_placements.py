@@ -242,7 +242,7 @@ def test_parameter_counts(placement, variant, expected):
         ),
         ({"placement": "causal", "c_ratio": 9}, "C = 8 cannot be reduced by the ratio 9.*c_ratio from 1 to 8"),
         ({"placement": "causal", "attention_bins": 0}, "attention_bins = 0"),
-        ({"placement": "paper", "gate_gain": 3}, "gate_gain = 3"),
+        ({"placement": "paper", "gate_gain": -1}, "gate_gain = -1: must be above 0"),
         ({"variant": "relu", "relu": False}, "is no attention: use attention 'none'"),
     ],
 )

@@ -27,7 +27,7 @@ class CausalAttention(PaperAttention):
         channels: int,
         c_ratio: int,
         t_ratio: int,
-        gate_gain: int,
+        gate_gain: float,
         relu: bool = False,
         attention_bins: int = 8,
     ) -> None:

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dvspipe.snn.attention.channel import ChannelScore
+from dvspipe.snn.attention.factors import FactorAttention
 from dvspipe.snn.attention.gate import gate
 from dvspipe.snn.attention.planes import step_statistics
-from dvspipe.snn.attention.slot import Attention, Memory
+from dvspipe.snn.attention.slot import Memory
 from dvspipe.snn.attention.spatial import SpatialScore
 from dvspipe.snn.attention.squeeze import Squeeze
 from dvspipe.snn.attention.temporal import TemporalScore
@@ -25,7 +26,7 @@ from dvspipe.snn.attention.temporal import TemporalScore
 KERNEL = 7
 
 
-class PaperAttention(Attention):
+class PaperAttention(FactorAttention):
     """`factors` is a part of "TCS". A ReLU, if wanted, follows the last factor: on the membrane where C or S act,
     else on the current.
     """
@@ -33,7 +34,7 @@ class PaperAttention(Attention):
     placement = "paper"
 
     def __init__(
-        self, factors: str, steps: int, channels: int, c_ratio: int, t_ratio: int, gate_gain: int, relu: bool = False
+        self, factors: str, steps: int, channels: int, c_ratio: int, t_ratio: int, gate_gain: float, relu: bool = False
     ) -> None:
         super().__init__(steps, gate_gain, relu)
         self.time = TemporalScore(steps, t_ratio) if "T" in factors else None
@@ -49,6 +50,11 @@ class PaperAttention(Attention):
     def on_membrane(self) -> bool:
         """CA and SA act there."""
         return self.channel is not None or self.space is not None
+
+    @property
+    def kept(self) -> int:
+        """The potential before each of C and S, or the current before T alone."""
+        return (self.channel is not None) + (self.space is not None) if self.on_membrane else super().kept
 
     @property
     def gates_per_clip(self) -> tuple[int, int]:

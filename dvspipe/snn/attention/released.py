@@ -15,20 +15,21 @@ from __future__ import annotations
 from torch import Tensor
 
 from dvspipe.snn.attention.channel import ChannelScore
+from dvspipe.snn.attention.factors import FactorAttention
 from dvspipe.snn.attention.gate import gate
 from dvspipe.snn.attention.planes import plane_statistics
-from dvspipe.snn.attention.slot import Attention, Memory
+from dvspipe.snn.attention.slot import Memory
 from dvspipe.snn.attention.spatial import SpatialScore
 from dvspipe.snn.attention.temporal import TemporalScore
 
 
-class ReleasedAttention(Attention):
+class ReleasedAttention(FactorAttention):
     """`factors` is a part of "TCS"; empty is the ReLU alone, the control for what the hidden ReLU does."""
 
     placement = "released"
 
     def __init__(
-        self, factors: str, steps: int, channels: int, c_ratio: int, t_ratio: int, gate_gain: int, relu: bool = True
+        self, factors: str, steps: int, channels: int, c_ratio: int, t_ratio: int, gate_gain: float, relu: bool = True
     ) -> None:
         super().__init__(steps, gate_gain, relu)
         self.time = TemporalScore(steps, t_ratio) if "T" in factors else None
@@ -38,7 +39,13 @@ class ReleasedAttention(Attention):
     @property
     def live(self) -> bool:
         """Only the bare ReLU can be computed without the rest of the clip."""
-        return self.time is None and self.channel is None and self.space is None
+        return not self.factors
+
+    @property
+    def kept(self) -> int:
+        """T and C are multiplied on as one."""
+        joint = self.time is not None or self.channel is not None
+        return joint + (self.space is not None)
 
     def weigh(self, x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """`forward`; there is nothing to remember."""

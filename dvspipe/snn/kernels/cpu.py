@@ -28,11 +28,15 @@ def takes(x: Tensor) -> bool:
     return x.dtype in _DTYPES
 
 
-def lif_scan(x: Tensor, v0: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor]:
+def lif_scan(x: Tensor, v0: Tensor, neuron: Neuron, leak: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """As `kernels.lif_scan`, for an `x` [T,B,...] that it `takes` and a `v0` [B,...] in the membrane's dtype."""
+    learned = None
+    if leak is not None:
+        learned = torch.stack((1.0 - leak, leak if neuron.decays_input else torch.full_like(leak, neuron.gain)))
     fired: tuple[Tensor, Tensor] = torch.ops.dvspipe.lif_scan(
         x,
         v0,
+        learned,
         [neuron.keep, neuron.gain, neuron.bias, neuron.v_th, neuron.v_reset, neuron.surrogate_scale],
         [neuron.reset == "subtract", neuron.strict, neuron.detach_reset],
         surrogate_number(neuron.surrogate),
@@ -71,25 +75,28 @@ def _real(dtype: torch.dtype) -> Any:
     return np.float64 if dtype == torch.float64 else np.float32
 
 
-def _constants(x: Tensor, values: list[float], flags: list[bool]) -> tuple[Any, ...]:
-    """(keep, gain, bias, edge, v_th, slope, offset) in the membrane's precision.
+def _constants(x: Tensor, learned: Tensor | None, values: list[float], flags: list[bool]) -> tuple[Any, ...]:
+    """(keep, gain, bias, edge, v_th, slope, offset) in the membrane's precision; `learned` [2] replaces keep and gain.
 
     Fires above `edge`: the threshold itself, or the number just below it where touching is enough. A spike
     turns u into slope·u + offset: 0 and v_reset, or 1 and -v_th.
     """
     real = _real(x.dtype)
-    keep, gain, bias, v_th, v_reset = (real(value) for value in values[:5])
+    rates = values[:2] if learned is None else learned.tolist()
+    keep, gain, bias, v_th, v_reset = (real(value) for value in (*rates, *values[2:5]))
     subtract, strict, _ = flags
     edge = v_th if strict else np.nextafter(v_th, real(-math.inf))
     return keep, gain, bias, edge, v_th, real(subtract), -v_th if subtract else v_reset
 
 
-def _forward(x: Tensor, v0: Tensor, constants: list[float], flags: list[bool], surrogate: int) -> tuple[Tensor, Tensor]:
+def _forward(
+    x: Tensor, v0: Tensor, learned: Tensor | None, constants: list[float], flags: list[bool], surrogate: int
+) -> tuple[Tensor, Tensor]:
     x = _time_outermost(x)
     spikes, steps = torch.empty_like(x), len(x)
     v = torch.empty_strided(v0.shape, x.stride()[1:], dtype=v0.dtype).copy_(v0)
     arrays = (_rows(x, steps), _rows(v, 1)[0], _rows(spikes, steps))
-    settings = (_constants(x, constants, flags), _one(x.dtype))
+    settings = (_constants(x, learned, constants, flags), _one(x.dtype))
     split(lambda start, stop: cpu_loops.forward(*arrays, start, stop, *settings), v.numel(), x.numel())
     return spikes, v
 
@@ -99,38 +106,42 @@ def _backward(
     grad_v: Tensor,
     x: Tensor,
     v0: Tensor,
+    learned: Tensor | None,
     constants: list[float],
     flags: list[bool],
     surrogate: int,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     x = _time_outermost(x)
     grad_x, steps = torch.empty_like(x), len(x)
     model = torch.empty_strided(v0.shape, x.stride()[1:], dtype=v0.dtype)
     v0, grad_v0 = _like(v0, model), model.copy_(grad_v)
+    # Per neuron and summed here, so that the threads' number does not change the sum.
+    grad_rates = torch.zeros(2, 0 if learned is None else v0.numel(), dtype=v0.dtype)
     sequences = (_rows(_like(grad_spikes, x), steps), _rows(x, steps), _rows(grad_x, steps))
-    arrays = (*sequences[:2], _rows(v0, 1)[0], _rows(grad_v0, 1)[0], sequences[2])
+    arrays = (*sequences[:2], _rows(v0, 1)[0], _rows(grad_v0, 1)[0], sequences[2], grad_rates.numpy())
     real = _real(x.dtype)
-    settings = (_constants(x, constants, flags), real(constants[5]), real(not flags[2]), surrogate)
+    settings = (_constants(x, learned, constants, flags), real(constants[5]), real(not flags[2]), surrogate)
     split(lambda start, stop: cpu_loops.backward(*arrays, start, stop, *settings), v0.numel(), x.numel())
-    return grad_x, grad_v0
+    return grad_x, grad_v0, grad_rates.sum(1, dtype=torch.float64).to(v0.dtype)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    x, v0, *ctx.settings = inputs
-    ctx.save_for_backward(x, v0)
+    x, v0, learned, *ctx.settings = inputs
+    ctx.save_for_backward(x, v0, learned)
 
 
 def _differentiate(ctx: Any, grad_spikes: Tensor, grad_v: Tensor) -> tuple[Tensor | None, ...]:
     grads = torch.ops.dvspipe.lif_scan_backward(grad_spikes, grad_v, *ctx.saved_tensors, *ctx.settings)
-    return (*grads, None, None, None)
+    learned = ctx.saved_tensors[2] is not None
+    return (*grads[:2], grads[2] if learned else None, None, None, None)
 
 
 # Not `torch.library.custom_op`: its first call imports the whole of torch._dynamo, seconds that `dvspipe live` has
 # no use for.
 _LIBRARY = torch.library.Library("dvspipe", "FRAGMENT")
-_SETTINGS = "float[] constants, bool[] flags, int surrogate) -> (Tensor, Tensor)"
-_LIBRARY.define(f"lif_scan(Tensor x, Tensor v0, {_SETTINGS}")
-_LIBRARY.define(f"lif_scan_backward(Tensor grad_spikes, Tensor grad_v, Tensor x, Tensor v0, {_SETTINGS}")
+_INPUTS = "Tensor x, Tensor v0, Tensor? learned, float[] constants, bool[] flags, int surrogate"
+_LIBRARY.define(f"lif_scan({_INPUTS}) -> (Tensor, Tensor)")
+_LIBRARY.define(f"lif_scan_backward(Tensor grad_spikes, Tensor grad_v, {_INPUTS}) -> (Tensor, Tensor, Tensor)")
 _LIBRARY.impl("lif_scan", _forward, "CPU")
 _LIBRARY.impl("lif_scan_backward", _backward, "CPU")
 
@@ -141,8 +152,8 @@ def _(x: Tensor, v0: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
 
 
 @torch.library.register_fake("dvspipe::lif_scan_backward", lib=_LIBRARY)
-def _(grad_spikes: Tensor, grad_v: Tensor, x: Tensor, v0: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(v0)
+def _(grad_spikes: Tensor, grad_v: Tensor, x: Tensor, v0: Tensor, *settings: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(v0), v0.new_empty(2)
 
 
 torch.library.register_autograd("dvspipe::lif_scan", _differentiate, setup_context=_remember, lib=_LIBRARY)

@@ -8,6 +8,7 @@ slope·u + offset.
 Backward, with gv = dL/dv[t] and g the surrogate at u[t] - v_th:
     dL/du = gs·g + gv·dv/du,  dv/du = (slope if fired else 1) + g·(slope·u + offset - u)   (second term 0 when detached)
     dL/dx = gain·dL/du,  gv of the step before = keep·dL/du
+    dL/dkeep = Σ dL/du·v of the step before,  dL/dgain = Σ dL/du·x   (where the leak is learned)
 """
 
 from __future__ import annotations
@@ -131,13 +132,22 @@ def hand_back(g, grad_x, carried, keep, gain):  # type: ignore[no-untyped-def]  
 
 
 @njit(cache=True, nogil=True)
-def backward(grad_spikes, x, v0, grad_v, grad_x, start, stop, constants, scale, reset, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """`grad_v` [N] is taken in place from the last v back to the first.
+def through_leak(g, x, before, grad_keep, grad_gain, edge, slope, offset):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Adds to dL/dkeep and dL/dgain; `before` is u of the step before, or with an infinite `edge` v itself."""
+    for j in range(len(before)):
+        grad_keep[j] += g[j] * (slope * before[j] + offset if before[j] > edge else before[j])
+        grad_gain[j] += g[j] * widen(x[j])
+
+
+@njit(cache=True, nogil=True)
+def backward(grad_spikes, x, v0, grad_v, grad_x, grad_rates, start, stop, constants, scale, reset, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """`grad_v` [N] is taken in place from the last v back to the first. `grad_rates` [2,N] receives every neuron's
+    dL/dkeep and dL/dgain; [2,0] where they are constants.
 
     The inner loops are functions of their own: in one body the compiler, unsure what overlaps, gives up on vector code.
     """
     keep, gain, _, edge, v_th, slope, offset = constants
-    steps = len(x)
+    steps, learns, never = len(x), grad_rates.shape[1] > 0, v0.dtype.type(np.inf)
     block = max(64, min(BLOCK, SCRATCH // max(steps, 1)))
     scratch, surrogate = np.empty((steps, block), v0.dtype), np.empty(block, v0.dtype)
     for first in range(start, stop, block):
@@ -148,4 +158,8 @@ def backward(grad_spikes, x, v0, grad_v, grad_x, start, stop, constants, scale, 
             u = scratch[t, : last - first]
             surrogate_gradient(u, g, v_th, scale, number)
             through_neuron(grad_spikes[t, first:last], u, carried, g, edge, slope, offset, reset)
+            if learns:
+                before = scratch[t - 1, : last - first] if t else v0[first:last]
+                by_keep, by_gain, above = grad_rates[0, first:last], grad_rates[1, first:last], edge if t else never
+                through_leak(g, x[t, first:last], before, by_keep, by_gain, above, slope, offset)
             hand_back(g, grad_x[t, first:last], carried, keep, gain)

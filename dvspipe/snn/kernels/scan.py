@@ -1,6 +1,6 @@
 """Which kernel runs a sequence. The one place that knows which devices have a fast one.
 
-A device's module offers `lif_scan(x, v0, neuron)` and `takes(x)`; everything else runs on the reference.
+A device's module offers `lif_scan(x, v0, neuron, leak)` and `takes(x)`; everything else runs on the reference.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from dvspipe.snn.neurons import Neuron, membrane_dtype
 _FAST: dict[str, ModuleType] = {"cpu": cpu}  # "cuda": the Triton kernels' place
 
 
-def lif_scan(x: Tensor, v0: Tensor | None, neuron: Neuron) -> tuple[Tensor, Tensor]:
+def lif_scan(x: Tensor, v0: Tensor | None, neuron: Neuron, leak: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """T steps of `neuron` over the current `x` [T,B,...], from stored potential `v0` [B,...] (None: at rest, 0).
 
     Returns (spikes [T,B,...] in `x`'s dtype and memory format, last v [B,...] float32, or float64 for float64).
-    Gradients flow to `x` and `v0`. Raises `ShapeError` when `v0` does not fit `x`.
+    `leak` [] in the membrane's dtype is a learned 1 - keep (None: the neuron's constant); where the neuron
+    `decays_input`, it is the gain too. Gradients flow to `x`, `v0` and `leak`. Raises `ShapeError` when `v0` does not
+    fit `x`.
     """
     if v0 is None:
         v0 = torch.zeros_like(x[0] if len(x) else x.new_empty(x.shape[1:]), dtype=membrane_dtype(x))
@@ -32,5 +34,5 @@ def lif_scan(x: Tensor, v0: Tensor | None, neuron: Neuron) -> tuple[Tensor, Tens
         )
     fast = _FAST.get(x.device.type)
     kernel = fast if fast is not None and fast.takes(x) else reference
-    spikes, v = kernel.lif_scan(x, v0.to(membrane_dtype(x)), neuron)
+    spikes, v = kernel.lif_scan(x, v0.to(membrane_dtype(x)), neuron, leak)
     return spikes, v

@@ -6,10 +6,22 @@ import inspect
 from typing import Any
 
 from dvspipe.errors import UsageError, nearest
+from dvspipe.snn.networks.att_res import AttRes18, AttRes34, AttRes104
+from dvspipe.snn.networks.att_vgg import AttVgg7, AttVgg11
+from dvspipe.snn.networks.five_conv import FiveConvA, FiveConvB
 from dvspipe.snn.networks.network import Network
 from dvspipe.snn.networks.three_conv import ThreeConv
 
-NETWORKS: dict[str, type[Network]] = {"three-conv": ThreeConv}
+NETWORKS: dict[str, type[Network]] = {
+    "three-conv": ThreeConv,
+    "five-conv-a": FiveConvA,
+    "five-conv-b": FiveConvB,
+    "att-res-18": AttRes18,
+    "att-res-34": AttRes34,
+    "att-res-104": AttRes104,
+    "att-vgg-7": AttVgg7,
+    "att-vgg-11": AttVgg11,
+}
 
 
 def build_network(name: str, **settings: Any) -> Network:

@@ -1,0 +1,35 @@
+"""What counting asks of a layer: its parts, each some weights and the neurons beside them. Knows no layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from dvspipe.snn.attention.slot import Attention
+
+INPUT, DENSE = "input", "dense"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row of `describe`; sizes and counts per frame.
+
+    `name` under its layer, as the probe hears it ("" is the layer itself). `source` is the part whose spikes drive the
+    weights: a name under the same layer, None for whatever comes before the layer, `DENSE` for real numbers.
+    `macs` at full density; `computed` the values that the weights give, before pooling; `kept` those that the way back
+    needs, without what attention keeps. Attention acts on `attended` (C,H,W): where its placement says so inside
+    the neurons (`in_neurons`), otherwise on a tensor of all steps at once.
+    """
+
+    kind: str
+    modules: tuple[nn.Module | None, ...]
+    neurons: int
+    macs: int
+    computed: int
+    kept: int
+    attention: Attention | None = None
+    attended: tuple[int, int, int] = (0, 1, 1)
+    in_neurons: bool = False
+    name: str = ""
+    source: str | None = None
