@@ -1,7 +1,7 @@
 """`prepare`: a downloaded dataset folder -> one checked archive.
 
 Reads a recording at a time in constant memory; the archive appears under its name only when everything is in it.
-Knows no layout (`gesture` and `gait` do) and draws no progress bar: it calls `progress`.
+Knows no layout (the readers do) and draws no progress bar: it calls `progress`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dvspipe.data.gait import read_gait_folder
 from dvspipe.data.gesture import RECORDINGS, read_gesture_folder
-from dvspipe.data.source import LabelledFolder, LabelledRecording, counts, verify_md5
+from dvspipe.data.own_folder import read_own_folder
+from dvspipe.data.source import Card, LabelledFolder, LabelledRecording, Source, counts, totals, verify_md5
+from dvspipe.data.tonic_sets import read_tonic_set
 from dvspipe.errors import DatasetError
 from dvspipe.events import Events
 from dvspipe.recordings.archive import ArchiveWriter, Segment
@@ -24,28 +26,14 @@ READERS: dict[str, Callable[[Path, bool], LabelledFolder]] = {
     "gesture": read_gesture_folder,
     "gesture-sim": read_gesture_folder,
     "gait": read_gait_folder,
+    "gait-sim": read_gait_folder,
 }
 
-
-class Card(Protocol):
-    """What `prepare` reads of a dataset card. `kind` chooses the reader of the folder; `counts` holds labelled windows
-    per split for every layout whose size was published.
-    """
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def licence(self) -> str: ...
-    @property
-    def sensor_size(self) -> tuple[int, int]: ...
-    @property
-    def classes(self) -> list[str]: ...
-    @property
-    def md5(self) -> dict[str, str]: ...
-    @property
-    def counts(self) -> dict[str, dict[str, int]]: ...
+# Kinds whose cards say more about the folder than its kind does.
+CARD_READERS: dict[str, Callable[[Path, Card, bool], Source]] = {
+    "tonic": read_tonic_set,
+    "folder": read_own_folder,
+}
 
 
 def prepare(
@@ -63,11 +51,11 @@ def prepare(
     faults at once; `partial` takes what is there. Nothing is left behind when it fails.
     """
     folder_path = Path(source_dir).absolute()
-    md5, wrong = verify_md5(_near(folder_path), card.md5)
+    md5, wrong = verify_md5(_near(folder_path, card), card.md5)
     if wrong:
         raise DatasetError("\n".join(wrong))
-    folder = _reader(card.kind)(folder_path, partial)
-    checks = {"md5": md5, **_check_counts(folder, card.counts, partial)}
+    folder = _read_folder(folder_path, card, partial)
+    expected = dict(card.counts.get(folder.layout, {}))
     report = _Report()
     attributes = {"title": card.title, "licence": card.licence, "layout": folder.layout}
     with ArchiveWriter(Path(out_path), card.sensor_size, card.classes, attributes) as writer:
@@ -76,39 +64,47 @@ def prepare(
             progress(done, len(folder.recordings), recording.name)
         if report.faults and not (partial and report.segments):
             raise DatasetError("\n".join([f"{folder.path}: labels and events do not fit", *report.faults]))
+    found = totals(report.segments)
     return {
         "archive": str(Path(out_path).absolute()),
         "layout": folder.layout,
         "counts": counts(report.segments, card.classes),
         "events": report.events,
-        "checks": checks,
+        "checks": {"md5": md5, "totals": found, "expected": expected, "complete": bool(expected) and found == expected},
         "damaged": report.damaged,
         "notes": folder.notes + report.faults,
     }
 
 
-def _reader(kind: str) -> Callable[[Path, bool], LabelledFolder]:
-    if kind not in READERS:
-        raise DatasetError(f"kind '{kind}': no folder of it can be read. Known kinds: {', '.join(READERS)}.")
-    return READERS[kind]
+def _read_folder(folder: Path, card: Card, partial: bool) -> Source:
+    """The folder as the reader of its kind finds it. Raises DatasetError for a kind without one."""
+    if card.kind in CARD_READERS:
+        return CARD_READERS[card.kind](folder, card, partial)
+    if card.kind not in READERS:
+        known = ", ".join([*READERS, *CARD_READERS])
+        raise DatasetError(f"kind '{card.kind}': no folder of it can be read. Known kinds: {known}.")
+    found = READERS[card.kind](folder, partial)
+    if not partial:
+        _check_labels(found, card.counts)
+    return found
 
 
-def _near(folder: Path) -> list[Path]:
+def _near(folder: Path, card: Card) -> list[Path]:
     """Where the downloaded archives may lie: in the folder, beside it, or one level down."""
+    if card.kind == "tonic" and card.tonic is not None:
+        return [folder / card.tonic.name]  # nowhere else: "train.zip" may be anybody's
     return [folder, folder.parent, folder / "DvsGesture", folder / "DVSGesture"]
 
 
-def _check_counts(folder: LabelledFolder, known: Mapping[str, Mapping[str, int]], partial: bool) -> dict[str, Any]:
-    """Raises DatasetError when every recording is there and the labels still do not add up."""
-    totals, expected = folder.totals(), dict(known.get(folder.layout, {}))
-    complete = bool(expected) and totals == expected
+def _check_labels(folder: LabelledFolder, known: Mapping[str, Mapping[str, int]]) -> None:
+    """Raises DatasetError when every recording of IBM's set is there and the labels still do not add up."""
+    found, expected = folder.totals(), dict(known.get(folder.layout, {}))
     recordings = {split: sum(each.segments[0].split == split for each in folder.recordings) for split in RECORDINGS}
-    if expected and not complete and folder.layout == "ibm" and recordings == RECORDINGS and not partial:
+    if folder.layout == "ibm" and expected not in ({}, found) and recordings == RECORDINGS:
         raise DatasetError(
-            f"{folder.path}: all {sum(RECORDINGS.values())} recordings are there, but the label files hold {totals}"
+            f"{folder.path}: all {sum(RECORDINGS.values())} recordings are there, but the label files hold {found}"
             f" windows, expected {expected}. A label file is cut short or edited: extract DvsGesture.tar.gz again."
         )
-    return {"totals": totals, "expected": expected, "complete": complete}
 
 
 @dataclass(slots=True)

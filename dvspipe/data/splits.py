@@ -12,6 +12,8 @@ from typing import NamedTuple
 from dvspipe.errors import DatasetError
 from dvspipe.recordings.archive import Segment
 
+EMPTY_TRAIN = "the train split is empty: no segment has split 'train'. Prepare the training session too."
+
 
 class Splits(NamedTuple):
     """Labelled windows per split, in the archive's order, and which subjects were held out (none where walks were)."""
@@ -20,6 +22,18 @@ class Splits(NamedTuple):
     val: list[Segment]
     test: list[Segment]
     val_subjects: list[int]
+
+
+def split_published(segments: Sequence[Segment]) -> Splits:
+    """The papers' own protocol, to repeat their figures: everything trains, and the *test* split chooses the checkpoint.
+
+    What comes out is the best of many looks at the test split, not an estimate for new data. Raises DatasetError when
+    a split would be empty.
+    """
+    splits = _split(segments, lambda segment: False, [])
+    if not splits.train:
+        raise DatasetError(EMPTY_TRAIN)
+    return splits._replace(val=splits.test)
 
 
 def split_subjects(segments: Sequence[Segment], val_subjects: int, seed: int) -> Splits:
@@ -60,7 +74,7 @@ def split_walks(segments: Sequence[Segment], share: float, seed: int) -> Splits:
         count = min(max(round(share * len(walks)), 1), len(walks) - 1)
         held.update(sorted(walks, key=lambda name: _rank(seed, name))[:count])
     if not held:
-        raise DatasetError("the train split is empty: no segment has split 'train'. Prepare the training session too.")
+        raise DatasetError(EMPTY_TRAIN)
     return _split(segments, lambda segment: segment.recording in held, [])
 
 

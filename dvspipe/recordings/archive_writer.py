@@ -47,7 +47,7 @@ class ArchiveWriter:
     ) -> None:
         self.path, self.sensor_size = Path(path), sensor_size
         self.classes, self.attributes = list(classes), dict(attributes)
-        self._names: list[str] = []
+        self._names: dict[str, int] = {}  # in order, with its number; a list would be searched for every new name
         self._recordings: list[tuple[int, ...]] = []
         self._segments: list[tuple[int, ...]] = []
         self._blocks = 0
@@ -85,7 +85,7 @@ class ArchiveWriter:
         for segment in segments:
             _check_window(segment, row)
         index = len(self._names)
-        self._names.append(name)
+        self._names[name] = index
         self._recordings.append(row)
         self._segments += [(index, s.label, s.subject, s.split == "test", s.start_us, s.stop_us) for s in segments]
         self._blocks += -(-row[1] // BLOCK_EVENTS)
@@ -105,7 +105,7 @@ class ArchiveWriter:
         file = self._columns.finish(self._blocks)
         _table(file, "recordings", np.array(self._recordings, RECORDING_ROW))
         _table(file, "segments", np.array(self._segments, SEGMENT_ROW))
-        texts = json.dumps({"names": self._names, "classes": self.classes, "attributes": self.attributes})
+        texts = json.dumps({"names": list(self._names), "classes": self.classes, "attributes": self.attributes})
         _table(file, "texts", np.frombuffer(texts.encode(), np.uint8))
         file.attrs["layout"] = np.bytes_(LAYOUT)
         file.attrs["version"] = VERSION

@@ -199,6 +199,8 @@ def test_files_without_events_are_noted_and_left_out(origin, content):
 DAMAGED = [
     ("120 a 3 1\n", "line 4: '120 a 3 1'", "four integers `t x y p`"),
     ("120 3 1\n", "line 4: '120 3 1'", "four integers `t x y p`"),
+    ("120 3 4 1 9\n", "line 4: '120 3 4 1 9'", "four integers `t x y p`"),
+    ("120.5 3 4 1\n", "line 4: '120.5 3 4 1'", "four integers `t x y p`"),
     ("120 3 128 1\n", "line 4: '120 3 128 1'", "inside 128x128"),
     ("120 3 12 2\n", "line 4: '120 3 12 2'", "four integers `t x y p`"),
     ("104 3 12 1\n", "line 4: time goes backwards, 105 to 104 us", "split the file there"),
@@ -287,8 +289,8 @@ def test_a_refused_folder_leaves_nothing(tmp_path, origin, gait_card):
 
 
 def test_a_kind_without_a_folder_is_refused(tmp_path, gait_card):
-    with pytest.raises(DatasetError, match=r"kind 'tonic'.*gesture"):
-        prepare(SimpleNamespace(**{**vars(gait_card), "kind": "tonic"}), tmp_path, tmp_path / "out.h5")
+    with pytest.raises(DatasetError, match=r"kind 'images'.*gesture"):
+        prepare(SimpleNamespace(**{**vars(gait_card), "kind": "images"}), tmp_path, tmp_path / "out.h5")
 
 
 @pytest.mark.parametrize("name", ["gait-day", "gait-night"])

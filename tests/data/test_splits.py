@@ -2,7 +2,7 @@
 
 import pytest
 
-from dvspipe.data.splits import split_subjects, split_walks
+from dvspipe.data.splits import split_published, split_subjects, split_walks
 from dvspipe.errors import DatasetError
 from dvspipe.recordings.archive import Segment
 
@@ -109,3 +109,11 @@ def test_the_windows_of_a_recording_stay_together():
 def test_impossible_walk_splits_are_refused(found, share, message):
     with pytest.raises(DatasetError, match=message):
         split_walks(found, share, 0)
+
+
+def test_the_published_protocol_chooses_on_the_test_split():
+    splits = split_published(segments())
+    assert len(splits.train) == 23 * 11
+    assert splits.val == splits.test
+    with pytest.raises(DatasetError, match="train split is empty"):
+        split_published(segments(train=[]))
