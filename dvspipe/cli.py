@@ -98,10 +98,10 @@ def simulate(
     /,
     *,
     out: Path | None = None,
-    as_: Annotated[Literal["archive", "aedat"], Parameter(name="--as")] = "archive",
+    as_: Annotated[Literal["archive", "files"], Parameter(name="--as")] = "archive",
     json: Json = False,
 ) -> int:
-    """Simulates a dataset: labelled, uncut recordings of gestures before a DVS camera.
+    """Simulates a dataset: labelled recordings of gestures or walks before a DVS camera.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def simulate(
     out
         Folder to write to. Default: the place where train looks for it.
     as_
-        One HDF5 archive, or AEDAT 3.1 files with label CSVs in the layout of DVS128 Gesture.
+        One HDF5 archive, or files as the real set has them: AEDAT 3.1 with label CSVs, or gait text.
     """
     from dvspipe.jobs.simulate import simulate as job
 
@@ -148,11 +148,19 @@ def train(
 
 
 @app.command
-def evaluate(run: Path, /, *, json: Json = False) -> int:
-    """Reads the test split once: accuracy, confusion, spikes, energy; writes a report into the run's folder."""
+def evaluate(run: Path, /, *, beside: Path | None = None, json: Json = False) -> int:
+    """Reads the test split once: accuracy, confusion, spikes, energy; writes a report into the run's folder.
+
+    Parameters
+    ----------
+    run
+        The folder of a trained run.
+    beside
+        A second run on the same data, for example without attention: same clip, same scales, energy ratio.
+    """
     from dvspipe.jobs.evaluate import evaluate as job
 
-    return _finish("evaluate", job(run), json)
+    return _finish("evaluate", job(run, beside), json)
 
 
 @app.command

@@ -1,7 +1,7 @@
 """Recipes and dataset cards: TOML -> validated settings, all faults at once.
 
-The only file that knows where recipes live. It knows the *names* of settings, never the code behind them, so that `--help`,
-`datasets` and a wrong key answer without torch.
+The only file that knows where recipes live; what they may say is `settings.py`. Needs no torch, so that `--help`,
+`datasets` and a wrong key answer at once.
 """
 
 from __future__ import annotations
@@ -14,115 +14,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dvspipe.errors import RecipeError, UsageError, nearest
+from dvspipe.settings import Card as Card
+from dvspipe.settings import FramesSettings as FramesSettings
+from dvspipe.settings import Recipe as Recipe
+from dvspipe.settings import TrainSettings as TrainSettings
 
 Kind = Literal["datasets", "pipelines"]
-
-
-class Settings(BaseModel):
-    """One table of a recipe: frozen, typed, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FramesSettings(Settings):
-    """[frames]: events -> time bins."""
-
-    bin_us: int = Field(gt=0, description="length of one time bin = one neuron step, µs")
-    n_bins: int = Field(gt=0, description="bins in a clip (T)")
-    downsample: int = Field(1, gt=0, description="integer division of pixel coordinates")
-    clips: int = Field(1, gt=0, description="evaluation clips spread over a segment")
-    random_start: bool = Field(True, description="training clips start anywhere in the segment")
-
-
-class AugmentSettings(Settings):
-    """[augment]: tonic's event transforms, applied to training clips only."""
-
-    transforms: list[dict[str, Any]] = Field(default_factory=list, description="e.g. {name='DropEvent', p=0.1}")
-
-
-class SnnSettings(Settings):
-    """[snn]: network, neuron and attention. One attention slot per layer, filled by `attention`."""
-
-    network: Literal["three-conv"] = "three-conv"
-    width: float = Field(1.0, gt=0, description="multiplies every hidden channel count")
-    neuron: Literal["ma-snn", "ma-snn-paper", "ms-resnet", "gac", "norse", "spikingjelly"] = "ma-snn"
-    reset: Literal["clamp_threshold", "zero", "subtract"] | None = Field(None, description="default: the neuron's own")
-    attention: Literal["none", "relu", "TA", "CA", "SA", "TCA", "TSA", "CSA", "TCSA"] = "none"
-    placement: Literal["released", "paper", "causal"] = Field(
-        "released", description="where attention acts; see README"
-    )
-    relu: bool | None = Field(None, description="ReLU after attention; default: released yes, paper and causal no")
-    attention_bins: int = Field(8, gt=0, description="how far causal temporal attention looks back")
-    t_ratio: int = Field(5, gt=0, description="reduction of the temporal MLP")
-    c_ratio: int = Field(8, gt=0, description="reduction of the channel MLP")
-    gate_gain: float = Field(1.0, gt=0, description="1 = published sigmoid (neutral gate 0.5), 2 = neutral gate 1")
-
-
-class TrainSettings(Settings):
-    """[train]: the optimisation. Selection is on a validation split taken from the training data."""
-
-    epochs: int = Field(gt=0)
-    batch: int = Field(16, gt=0)
-    lr: float = Field(1e-3, gt=0)
-    schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = "one-cycle"
-    loss: Literal["mse-rate", "ce-rate"] = Field("mse-rate", description="mse-rate: mean output rate against one-hot")
-    weight_decay: float = Field(0.0, ge=0)
-    val_subjects: int = Field(gt=0, description="training subjects held out to choose the checkpoint")
-    seed: int = 0
-    precision: Literal["auto", "32", "bf16"] = Field(
-        "auto", description="auto: bf16 autocast where the CPU or GPU has it"
-    )
-    workers: int = Field(0, ge=0, description="loader processes; 0 loads in the training process")
-
-
-class LiveSettings(Settings):
-    """[live]: how per-bin outputs become decisions."""
-
-    evidence_ms: float = Field(300.0, gt=0, description="time constant of the leaky evidence")
-    threshold: float = Field(0.25, ge=0, le=1, description="evidence a class needs to be decided")
-    min_events: int = Field(20, ge=0, description="fewer events in a bin count as nothing happening")
-
-
-class Recipe(Settings):
-    """A whole experiment: data, frames, network, training, decision."""
-
-    dataset: str
-    frames: FramesSettings
-    augment: AugmentSettings = AugmentSettings()
-    snn: SnnSettings = SnnSettings()
-    train: TrainSettings
-    live: LiveSettings = LiveSettings()
-
-
-class SimulateSettings(Settings):
-    """[simulate] of a gesture-sim card: how much is simulated, and of whom. Subjects 1..23 train, 24..29 test."""
-
-    subjects: list[int] = Field(description="1..29")
-    lightings: list[int] = Field(description="0..2; every subject has one trial under each")
-    gesture_s: float = Field(gt=0, description="seconds of every labelled gesture")
-    pause_s: float = Field(gt=0, description="seconds between two gestures, ways out and in included")
-    seed: int = 0
-
-
-class Card(Settings):
-    """A dataset: where it comes from, what it holds, how it is split."""
-
-    title: str
-    kind: Literal["gesture", "gesture-sim", "gait"]
-    sensor_size: tuple[int, int]
-    classes: list[str]
-    licence: str
-    source: list[str] = Field(default_factory=list)
-    citation: str = ""
-    split: str = ""
-    md5: dict[str, str] = Field(default_factory=dict)
-    counts: dict[str, dict[str, int]] = Field(default_factory=dict)
-    simulate: SimulateSettings | None = None
-
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

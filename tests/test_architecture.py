@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "errors": set(),
     "files": set(),
-    "recipes": set(),
+    "settings": set(),
+    "recipes": {"settings"},
     "events": set(),
     "sensor": {"events"},
     "recordings": {"events", "sensor", "files"},
@@ -59,7 +60,7 @@ HOME_OF = {
     "rich": {"show"},
     "matplotlib": {"show"},
     "jinja2": {"show"},
-    "pydantic": {"recipes"},
+    "pydantic": {"settings", "recipes"},
     "cyclopts": {"cli"},
     "lightning_fabric": {"learn"},
 }

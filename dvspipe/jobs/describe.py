@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from dvspipe.jobs.runs import network_of
 from dvspipe.learn.precision import fabric_precision
 from dvspipe.recipes import load_card, load_recipe
@@ -17,7 +19,8 @@ def describe(pipeline: str, overrides: list[str]) -> dict[str, Any]:
     """
     recipe = load_recipe(pipeline, overrides)
     card = load_card(recipe.dataset)
-    network = network_of(recipe, len(card.classes), card.sensor_size)
+    with torch.device("meta"):  # shapes without values: nothing is drawn, nothing is held
+        network = network_of(recipe, len(card.classes), card.sensor_size, 3 if card.kind == "images" else 2)
     width = 2 if fabric_precision(recipe.train.precision) == "bf16-mixed" else 4
     memory = training_memory_bytes(network, recipe.frames.n_bins, recipe.train.batch, width)
     return {"pipeline": pipeline, **count_network(network), "memory_gb": memory / 2**30}

@@ -61,15 +61,25 @@ class Run:
         return self.recipe.frames.downsample
 
 
-def network_of(recipe: Recipe, classes: int, sensor_size: tuple[int, int]) -> Network:
-    """The untrained network of a recipe. Raises UsageError or ShapeError where its settings do not fit together."""
+def network_of(recipe: Recipe, classes: int, sensor_size: tuple[int, int], in_channels: int = 2) -> Network:
+    """The untrained network of a recipe, for 2 polarities or, with `in_channels` 3, for images.
+
+    Raises UsageError or ShapeError where its settings do not fit together.
+    """
     width, height = sensor_size
     scale = recipe.frames.downsample
-    neuron = make_neuron(recipe.snn.neuron, **({"reset": recipe.snn.reset} if recipe.snn.reset else {}))
-    settings = recipe.snn.model_dump(exclude={"network", "neuron", "reset"})
+    own = {"reset", "learn_leak", "surrogate_scale"}
+    neuron = make_neuron(recipe.snn.neuron, **recipe.snn.model_dump(include=own, exclude_none=True))
+    settings = recipe.snn.model_dump(exclude={"network", "neuron", *own}, exclude_none=True)
     size = (-(-height // scale), -(-width // scale))
     return build_network(
-        recipe.snn.network, classes=classes, steps=recipe.frames.n_bins, neuron=neuron, size=size, **settings
+        recipe.snn.network,
+        classes=classes,
+        steps=recipe.frames.n_bins,
+        neuron=neuron,
+        size=size,
+        in_channels=in_channels,
+        **settings,
     )
 
 
@@ -103,6 +113,12 @@ def load_run(path: str | Path) -> Run:
     network = network_of(recipe, len(facts["classes"]), size)
     fit_weights(network, weights, folder / BEST)
     return Run(folder, facts["name"], recipe, facts["classes"], size, network.eval(), facts["data"])
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What run.json says: how, when and where the run was started."""
+    record: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    return record
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
