@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -14,6 +15,12 @@ def cumulative_rate(out: Tensor) -> Tensor:
     """Mean output spike rate up to and including every step: [T,B,K] -> [T,B,K]."""
     steps = out.new_ones(out.shape[0], dtype=out.float().dtype).cumsum(0)
     return out.float().cumsum(0) / steps[:, None, None]
+
+
+def confidence(scores: Tensor) -> Tensor:
+    """The answer's share of all output spikes: scores [B,K] -> [B] in 0..1; 0 where no output neuron fired."""
+    total = scores.sum(1)
+    return torch.where(total > 0, scores.max(1).values / total.clamp_min(1e-12), torch.zeros_like(total))
 
 
 def strict_majority(correct: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,33 @@ from torch.utils.data import DataLoader
 
 from dvspipe.data.augment import Augmentation
 from dvspipe.data.clips import ClipDataset
-from dvspipe.data.splits import Splits, split_subjects
+from dvspipe.data.splits import Splits, split_published, split_subjects, split_walks
 from dvspipe.errors import RunError
 from dvspipe.frames import collate
 from dvspipe.jobs.archives import find_or_make, fingerprint
 from dvspipe.jobs.runs import (
+    BEST,
     LAST,
     METRICS,
     RUN,
     command,
     git_state,
+    load_run,
     machine,
     network_of,
     new_folder,
     read_history,
+    read_record,
     save_run_weights,
     write_json,
 )
-from dvspipe.learn.checkpoint import load_state, save_state, write_whole
+from dvspipe.learn.checkpoint import fit_weights, load_state, save_state, write_whole
+from dvspipe.learn.evaluation import untrained_activity
 from dvspipe.learn.loop import Epoch, Trainer, TrainPlan
-from dvspipe.recipes import FramesSettings, Recipe, load_recipe, recipe_from_json
+from dvspipe.recipes import FramesSettings, Recipe, TrainSettings, load_recipe, recipe_from_json
 from dvspipe.recordings.archive import Archive, Segment
 from dvspipe.show.progress import Report, progress, say
+from dvspipe.snn.networks import Network
 
 CACHE_BYTES = 2 * 2**30
 
@@ -52,9 +57,11 @@ def train(
     name = Path(pipeline).stem
     folder = _folder_to_resume(name, out, recipe) if resume else None
     archive = Archive(find_or_make(recipe.dataset))
-    splits = split_subjects(archive.segments, recipe.train.val_subjects, recipe.train.seed)
+    splits = held_out(archive.segments, recipe.train)
     torch.manual_seed(recipe.train.seed)
     network = network_of(recipe, len(archive.classes), archive.sensor_size)
+    if recipe.train.start is not None and not resume:
+        start_from(network, recipe, Path(recipe.train.start))
     trainer = Trainer(network, *loaders(archive, splits, recipe), _plan(recipe))
     facts = {
         "name": name,
@@ -67,7 +74,7 @@ def train(
         # Untrained weights and a state come first, so that an interrupt at any time leaves a run that works.
         save_state(folder / LAST, trainer.state())
         save_run_weights(folder, network, recipe, facts)
-        _record_start(folder, recipe, facts, splits)
+        _record_start(folder, recipe, facts, splits, untrained_activity(network, trainer.val))
     else:
         trainer.restore(load_state(folder / LAST))
     keep = KeepBest(folder, network, recipe, facts, trainer.done)
@@ -76,6 +83,34 @@ def train(
     if not quiet:
         say(f"run folder {folder}")
     return _fit(trainer, keep, again, quiet)
+
+
+def held_out(segments: Sequence[Segment], settings: TrainSettings) -> Splits:
+    """Training, validation and test windows as [train] says."""
+    if settings.protocol == "published":
+        return split_published(segments)
+    if settings.val_share is not None:
+        return split_walks(segments, settings.val_share, settings.seed)
+    assert settings.val_subjects is not None  # the recipe has been validated
+    return split_subjects(segments, settings.val_subjects, settings.seed)
+
+
+def start_from(network: Network, recipe: Recipe, folder: Path) -> None:
+    """Gives a network the weights of a run: T = 4 continued from T = 1, another dataset with as many classes.
+
+    Raises RunError when they do not fit, and says where T is the reason.
+    """
+    before = load_run(folder)
+    try:
+        fit_weights(network, before.model.state_dict(), folder / BEST)
+    except RunError as error:
+        if before.n_bins == recipe.frames.n_bins:
+            raise
+        raise RunError(
+            f"{error} The run has T = {before.n_bins} bins, this recipe {recipe.frames.n_bins}: the weights of temporal "
+            f"attention belong to one T. Set frames.n_bins={before.n_bins}, or use attention without time (CSA) or "
+            "placement 'causal' in both."
+        ) from error
 
 
 def _fit(trainer: Trainer, keep: KeepBest, again: str, quiet: bool) -> dict[str, Any]:
@@ -155,11 +190,11 @@ def clips(archive: Archive, segments: list[Segment], frames: FramesSettings, **s
 
 
 def _plan(recipe: Recipe) -> TrainPlan:
-    names = ("epochs", "lr", "schedule", "loss", "weight_decay", "seed", "precision")
+    names = ("epochs", "lr", "schedule", "loss", "weight_decay", "seed", "precision", "spike_penalty")
     return TrainPlan(**{name: getattr(recipe.train, name) for name in names})
 
 
-def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], splits: Splits) -> None:
+def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], splits: Splits, nasar: float) -> None:
     write_json(
         folder / RUN,
         {
@@ -169,6 +204,7 @@ def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], splits: S
             "machine": machine(),
             "recipe": json.loads(recipe.model_dump_json()),
             "val_subjects": splits.val_subjects,
+            "nasar_untrained": nasar,
             "segments": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
             **facts,
         },
@@ -181,7 +217,7 @@ def _folder_to_resume(name: str, out: Path | None, recipe: Recipe) -> Path:
     path = folder / RUN
     if not path.is_file():
         raise RunError(f"{folder}: no run to resume there. Start without --resume.")
-    before = recipe_from_json(json.dumps(json.loads(path.read_text(encoding="utf-8"))["recipe"]), str(path))
+    before = recipe_from_json(json.dumps(read_record(folder)["recipe"]), str(path))
     old, new = _flat(before.model_dump()), _flat(recipe.model_dump())
     differ = [f"{key}: run has {old.get(key)!r}, asked for {new.get(key)!r}" for key in new if old.get(key) != new[key]]
     if differ:

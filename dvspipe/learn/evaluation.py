@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dvspipe.decision.readout import cumulative_rate, rate, strict_majority
+from dvspipe.decision.readout import confidence, cumulative_rate, rate, strict_majority
 from dvspipe.metrics.accuracy import confusion, recall, wilson
+from dvspipe.metrics.calibration import calibration
+from dvspipe.metrics.decision_time import decision_times
 from dvspipe.metrics.energy import PARTS, RULES, energy
 from dvspipe.metrics.spikes import SpikeProbe
 from dvspipe.snn.counting import count_layers, count_network
@@ -39,25 +42,37 @@ def evaluate_network(
     """
     network.eval()
     start, probe = time.perf_counter(), SpikeProbe()
-    truth, answers = [], []
+    truth, scores = [], []
     over_time: dict[float, list[Tensor]] = {}
     for done, (frames, label) in enumerate(loader):
         probe.see_input(frames)
         out, _ = network(frames, probe=probe)
         truth.append(label)
-        answers.append(rate(out).argmax(1))
+        scores.append(rate(out))
         for observed_ms, answer in _answers_over_time(network, frames, out, bin_us / 1000):
             over_time.setdefault(observed_ms, []).append(answer)
         on_batch(done + 1, len(loader))
-    true = torch.cat(truth)
-    scores = _scores(true, torch.cat(answers), classes, clips)
-    curve = [{"t_ms": ms, "accuracy": _share(torch.cat(found) == true, clips)} for ms, found in over_time.items()]
+    true, score = torch.cat(truth), torch.cat(scores)
+    correct = {ms: torch.cat(found) == true for ms, found in over_time.items()}
     return {
-        **scores,
+        **_scores(true, score.argmax(1), classes, clips),
         **_activity(network, probe),
-        "accuracy_over_time": curve,
+        "accuracy_over_time": [{"t_ms": ms, "accuracy": _share(right, clips)} for ms, right in correct.items()],
+        "decision_time": decision_times(list(correct), torch.stack(list(correct.values())).numpy()),
+        "calibration": calibration(confidence(score).tolist(), (score.argmax(1) == true).tolist()),
         "seconds": time.perf_counter() - start,
     }
+
+
+@torch.no_grad()
+def untrained_activity(network: nn.Module, loader: DataLoader) -> float:
+    """NASAR of a network as it starts, over a loader's clips. Batch norm uses each batch's own statistics, for it has
+    learnt none yet; the network given is left untouched.
+    """
+    probe, copy = SpikeProbe(), deepcopy(network).train()
+    for frames, _ in loader:
+        copy(frames, probe=probe)
+    return float(probe.result()["nasar"])
 
 
 def _scores(truth: Tensor, answers: Tensor, classes: Sequence[str], clips: int) -> dict[str, Any]:
@@ -95,12 +110,13 @@ def _answers_over_time(network: nn.Module, frames: Tensor, out: Tensor, bin_ms: 
 def _activity(network: nn.Module, probe: SpikeProbe) -> dict[str, Any]:
     spikes, counted = probe.result(), count_network(network)
     cost = energy(count_layers(network), spikes["rates"], spikes["input_density"], spikes["steps"])
-    parts = {label: cost["breakdown"][name] for name, label in PARTS.items()}
+    parts = {label: cost["breakdown"][name] for name, label in PARTS.items() if name in cost["breakdown"]}
     return {
         "nasar": spikes["nasar"],
         "nasar_per_step": spikes["nasar_per_step"],
         "spikes_per_sample": spikes["spikes_per_sample"],
         "spikes_per_layer": spikes["rates"],
+        "spikes_per_layer_and_step": spikes["rates_per_step"],
         "input_density": spikes["input_density"],
         "energy_uj": cost["energy_uj"],
         "energy_ann_uj": cost["energy_ann_uj"],

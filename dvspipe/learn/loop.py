@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dvspipe.decision.readout import rate
-from dvspipe.learn.losses import LOSSES
+from dvspipe.learn.losses import LOSSES, Activity
 from dvspipe.learn.precision import fabric_precision
 from dvspipe.learn.schedules import Schedule
 
@@ -33,6 +33,7 @@ class TrainPlan:
     weight_decay: float
     seed: int
     precision: str
+    spike_penalty: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,7 @@ class Trainer:
         self.network.train()
         sums = _Sums()
         for step, (frames, label) in enumerate(self.train):
-            out, _ = self.network(frames)
-            loss = self.loss(out, label)
+            loss, out = self._loss(frames, label)
             self.optimiser.zero_grad(set_to_none=True)
             self.fabric.backward(loss)
             self.optimiser.step()
@@ -98,6 +98,15 @@ class Trainer:
             sums.add(loss, out, label)
             on_step(number, step + 1, float(loss.detach()))
         return sums.means()
+
+    def _loss(self, frames: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """(what is minimised, output spikes). A penalty on spikes acts in training alone: validation measures answers."""
+        if not self.plan.spike_penalty:
+            out, _ = self.network(frames)
+            return self.loss(out, label), out
+        activity = Activity()
+        out, _ = self.network(frames, probe=activity)
+        return self.loss(out, label) + self.plan.spike_penalty * activity.nasar(), out
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:

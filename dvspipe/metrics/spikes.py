@@ -51,8 +51,8 @@ class SpikeProbe:
 
     def result(self) -> dict[str, Any]:
         """`nasar`, `nasar_per_step` (NSAR, list of T), `spikes_per_sample`, `rates` (spikes per neuron and step,
-        per layer), `samples`, `steps`, and `input_density` (share of non-zero input pixels; None when no input was
-        shown).
+        per layer), `rates_per_step` (the same, list of T per layer), `samples`, `steps`, and `input_density` (share of
+        non-zero input pixels; None when no input was shown).
 
         Raises `UsageError` before any spikes were seen.
         """
@@ -61,12 +61,13 @@ class SpikeProbe:
             raise UsageError("no spikes were counted: run the network with probe=... on at least one sample first")
         total = torch.stack(list(self._spikes.values())).sum(0)
         per_step = (total / (sum(self._neurons.values()) * samples)).tolist()
-        rates = {name: float(spikes.mean()) / (self._neurons[name] * samples) for name, spikes in self._spikes.items()}
+        rates = {name: spikes / (self._neurons[name] * samples) for name, spikes in self._spikes.items()}
         return {
             "nasar": sum(per_step) / len(per_step),
             "nasar_per_step": per_step,
             "spikes_per_sample": float(total.sum()) / samples,
-            "rates": rates,
+            "rates": {name: float(rate.mean()) for name, rate in rates.items()},
+            "rates_per_step": {name: rate.tolist() for name, rate in rates.items()},
             "samples": samples,
             "steps": len(per_step),
             "input_density": self._nonzero / self._pixels if self._pixels else None,

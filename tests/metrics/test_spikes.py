@@ -25,6 +25,7 @@ def test_definition_by_hand():
     assert result["nasar_per_step"] == [2 / 4, 2 / 4] and result["nasar"] == 0.5
     assert result["spikes_per_sample"] == 4.0
     assert result["rates"] == {"wide": 0.5, "narrow": 0.5}
+    assert result["rates_per_step"]["narrow"] == [1.0, 0.0]
     assert (result["samples"], result["steps"], result["input_density"]) == (1, 2, None)
 
 
