@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,15 +15,27 @@ from typing import Any
 
 from dvspipe.errors import RecipeError, RunError, UsageError
 from dvspipe.files import make_folder, replacing
-from dvspipe.jobs.archives import cores, find_or_make, short_hash
+from dvspipe.jobs.archives import archive_path, cores, find_or_make, short_hash
+from dvspipe.jobs.compare_report import REPORT, report_comparison
 from dvspipe.jobs.runs import write_json
 from dvspipe.metrics.paired import mean_std, paired_difference
-from dvspipe.recipes import load_recipe
+from dvspipe.recipes import load_card, load_recipe
 from dvspipe.show.comparison import comparison_markdown
 from dvspipe.show.progress import progress
 
-FIGURES = ("accuracy", "val_accuracy", "nasar", "spikes_per_sample", "energy_uj", "params", "seconds")
-THREADS = 2  # per cell: a cell of this size gains little from more
+FIGURES = (
+    "accuracy",
+    "val_accuracy",
+    "nasar_untrained",
+    "nasar",
+    "spikes_per_sample",
+    "energy_uj",
+    "energy_ann_uj",
+    "ece",
+    "stable_correct_ms",
+    "params",
+    "seconds",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +54,16 @@ class Cell:
         return [*self.overrides, f"train.seed={self.seed}"]
 
     @property
+    def run(self) -> Path:
+        """Its run folder."""
+        return self.folder / "run"
+
+    @property
     def result(self) -> Path:
         """Where the finished cell's figures are; named after what made them, so that no other recipe's are picked up."""
-        recipe = load_recipe(self.pipeline, self.sets).model_dump_json()
-        return self.folder / f"{short_hash(recipe)}.json"
+        recipe = load_recipe(self.pipeline, self.sets)
+        made_of = recipe.model_dump_json() + str(archive_path(recipe.dataset, load_card(recipe.dataset)))
+        return self.folder / f"{short_hash(made_of)}.json"
 
 
 def compare(
@@ -52,9 +71,10 @@ def compare(
 ) -> dict[str, Any]:
     """Trains and evaluates every setting with every seed.
 
-    `vary` are `key=a,b,c`; several are combined. Returns `rows`: per setting mean and standard deviation of accuracy, NASAR,
-    spikes, energy, and the paired difference of accuracy to the first setting with its 95 % interval; also saved as
-    compare.json and table.md in the folder. Raises UsageError, RecipeError before anything is trained.
+    `vary` are `key=a,b,c`; several are combined. Returns `rows`: per setting mean and standard deviation of accuracy,
+    NASAR (also untrained), spikes, energy; beside the first setting, seed by seed: `difference` of accuracy with its
+    95 % interval, `spikes_saved` (share), `energy_ratio` (its energy / own). Also saved as compare.json and table.md in
+    the folder, with a `report` to look at. Raises UsageError, RecipeError before anything is trained.
     """
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: allowed is at least 1.")
@@ -63,10 +83,14 @@ def compare(
     make_folder(folder, RunError)
     find_or_make(load_recipe(pipeline, cells[0].sets).dataset)  # once, not once per process
     _run([cell for cell in cells if not cell.result.is_file()], len(cells), Path(pipeline).stem)
-    result = {"pipeline": pipeline, "seeds": seeds, "rows": _rows(cells), "out": str(folder)}
+    measured, report = _measured(cells), str(folder / REPORT)
+    result = {"pipeline": pipeline, "seeds": seeds, "rows": _rows(measured), "out": str(folder), "report": report}
     write_json(folder / "compare.json", result)
     with replacing(folder / "table.md", RunError) as beside:
         beside.write_text(comparison_markdown(result), encoding="utf-8")
+    varied = {cell.setting: dict(each.split("=", 1) for each in cell.overrides[-len(vary) :]) for cell in cells}
+    runs = {cell.setting: cell.run for cell in reversed(cells)}  # the first seed's stays
+    report_comparison(result, measured, runs, varied, load_recipe(pipeline, cells[0].sets))
     return result
 
 
@@ -77,7 +101,7 @@ def _cells(pipeline: str, vary: Sequence[str], seeds: int, overrides: Sequence[s
     cells = []
     for chosen in itertools.product(*choices):
         sets = (*overrides, *chosen)
-        setting = ", ".join(each.rpartition(".")[2] for each in chosen)
+        setting = ", ".join(_short(each) for each in chosen)
         cells += [
             Cell(pipeline, setting, sets, seed, folder / f"{setting}, seed {seed}".replace("/", "_"))
             for seed in range(seeds)
@@ -85,6 +109,12 @@ def _cells(pipeline: str, vary: Sequence[str], seeds: int, overrides: Sequence[s
     for cell in cells:  # every recipe is right before the first is trained
         load_recipe(pipeline, cell.sets)
     return cells
+
+
+def _short(choice: str) -> str:
+    """train.lr=0.001 -> lr=0.001"""
+    key, _, value = choice.partition("=")
+    return f"{key.rpartition('.')[2]}={value}"
 
 
 def _choices(text: str) -> list[str]:
@@ -95,9 +125,23 @@ def _choices(text: str) -> list[str]:
 
 
 def _run(cells: Sequence[Cell], total: int, name: str) -> None:
-    """Runs what is not finished, as many cells at a time as there are pairs of cores."""
-    workers = max(1, min(len(cells), cores() // THREADS))
-    with progress(f"compare {name}") as report, ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    """Runs what is not finished: a cell per GPU at a time, or per core, each with its share of the cores.
+
+    The share is that of the whole comparison: another number of threads sums in another order, and a cell that is run
+    again alone must come out as it did among the others.
+    """
+    from torch.cuda import device_count
+
+    gpus, context = device_count(), get_context("spawn")
+    together = max(1, min(total, gpus or cores()))
+    workers = max(1, min(len(cells), together))
+    places = context.Queue()
+    for worker in range(workers):
+        places.put((max(1, cores() // together), worker % gpus if gpus else None))
+    with (
+        progress(f"compare {name}") as report,
+        ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(places,)) as pool,
+    ):
         waiting = {pool.submit(run_cell, cell): cell for cell in cells}
         report(total - len(cells), total, "")
         try:
@@ -109,33 +153,58 @@ def _run(cells: Sequence[Cell], total: int, name: str) -> None:
             raise
 
 
-def run_cell(cell: Cell) -> None:
-    """Trains and evaluates one cell in its own process. An interrupted cell begins again; a finished one is a JSON."""
+def _settle(places: Any) -> None:
+    """A worker process takes its threads and its GPU, before torch looks for either."""
+    threads, gpu = places.get()
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     import torch
 
+    torch.set_num_threads(threads)
+
+
+def run_cell(cell: Cell) -> None:
+    """Trains and evaluates one cell in its own process. An interrupted cell begins again; a finished one is a JSON."""
     from dvspipe.jobs.evaluate import evaluate_run
-    from dvspipe.jobs.runs import load_run
+    from dvspipe.jobs.runs import load_run, read_record
     from dvspipe.jobs.train import train
 
-    torch.set_num_threads(THREADS)
-    target, run = cell.result, cell.folder / "run"
+    target, run = cell.result, cell.run
     shutil.rmtree(run, ignore_errors=True)
     trained = train(cell.pipeline, cell.sets, run, quiet=True)
     figures = evaluate_run(load_run(run), quiet=True)
-    kept = {key: figures[key] for key in (*FIGURES, "interval", "samples", "per_class", "machine") if key in figures}
-    write_json(
-        target, kept | {"val_accuracy": trained["val_accuracy"], "seconds": trained["seconds"], "seed": cell.seed}
-    )
+    flat = {"ece": figures["calibration"]["ece"], "stable_correct_ms": figures["decision_time"]["stable_correct_ms"]}
+    own = {"val_accuracy": trained["val_accuracy"], "seconds": trained["seconds"], "seed": cell.seed}
+    own["nasar_untrained"] = read_record(run)["nasar_untrained"]
+    write_json(target, figures | flat | own)
 
 
-def _rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+def _measured(cells: Iterable[Cell]) -> dict[str, list[dict[str, Any]]]:
+    """Figures of every setting, in the order of the seeds."""
     by_setting: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
         by_setting.setdefault(cell.setting, []).append(json.loads(cell.result.read_text(encoding="utf-8")))
-    control = [each["accuracy"] for each in next(iter(by_setting.values()))]
-    rows = []
-    for setting, results in by_setting.items():
-        figures = {name: mean_std([each[name] for each in results]) for name in FIGURES}
-        difference = paired_difference([each["accuracy"] for each in results], control)
-        rows.append({"setting": setting, "seeds": len(results), **figures, "difference": difference})
-    return rows
+    return by_setting
+
+
+def _rows(by_setting: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    control = next(iter(by_setting.values()))
+    return [{"setting": setting, **_row(results, control)} for setting, results in by_setting.items()]
+
+
+def _row(results: Sequence[dict[str, Any]], control: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of one setting over its seeds, and beside the control's: seed by seed, for a seed fixes the split too."""
+    known = [name for name in FIGURES if all(each.get(name) is not None for each in results)]
+    pairs = list(zip(results, control, strict=True))
+    spikes = [1 - _ratio(own["spikes_per_sample"], other["spikes_per_sample"]) for own, other in pairs]
+    return {
+        "seeds": len(results),
+        **{name: mean_std([each[name] for each in results]) for name in known},
+        "difference": paired_difference([each["accuracy"] for each in results], [each["accuracy"] for each in control]),
+        "spikes_saved": mean_std(spikes),
+        "energy_ratio": mean_std([_ratio(other["energy_uj"], own["energy_uj"]) for own, other in pairs]),
+    }
+
+
+def _ratio(one: float, other: float) -> float:
+    return one / other if other else float("nan")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dvspipe.decision.readout import confidence, cumulative_rate, rate, strict_majority
+from dvspipe.learn.memory import keep_freed_memory
 from dvspipe.metrics.accuracy import confusion, recall, wilson
 from dvspipe.metrics.calibration import calibration
 from dvspipe.metrics.decision_time import decision_times
@@ -40,6 +41,7 @@ def evaluate_network(
     `loader` gives (frames [T,B,2,H,W], label [B]) with the `clips` clips of a segment next to each other. A segment of
     several clips is right only if more than half of its clips are (MA-SNN). Confusion and recall count clips.
     """
+    keep_freed_memory()
     network.eval()
     start, probe = time.perf_counter(), SpikeProbe()
     truth, scores = [], []
@@ -109,7 +111,9 @@ def _answers_over_time(network: nn.Module, frames: Tensor, out: Tensor, bin_ms: 
 
 def _activity(network: nn.Module, probe: SpikeProbe) -> dict[str, Any]:
     spikes, counted = probe.result(), count_network(network)
-    cost = energy(count_layers(network), spikes["rates"], spikes["input_density"], spikes["steps"])
+    cost = energy(
+        count_layers(network), spikes["rates"] | spikes["pooled_rates"], spikes["input_density"], spikes["steps"]
+    )
     parts = {label: cost["breakdown"][name] for name, label in PARTS.items() if name in cost["breakdown"]}
     return {
         "nasar": spikes["nasar"],

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from dvspipe.decision.readout import rate
 from dvspipe.learn.losses import LOSSES, Activity
+from dvspipe.learn.memory import keep_freed_memory
 from dvspipe.learn.precision import fabric_precision
 from dvspipe.learn.schedules import Schedule
 
@@ -63,6 +64,7 @@ class Trainer:
     def __init__(self, network: nn.Module, train: DataLoader, val: DataLoader, plan: TrainPlan) -> None:
         from lightning_fabric import Fabric  # seconds to import, and evaluation and live do without it
 
+        keep_freed_memory()
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision on stderr
         self.plan, self.done = plan, 0
         self.fabric = Fabric(accelerator="auto", devices=1, precision=fabric_precision(plan.precision))

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dvspipe.decision.readout import rate
+from dvspipe.metrics.spikes import POOLED
 
 
 def mse_rate(out: Tensor, label: Tensor) -> Tensor:
@@ -30,7 +31,9 @@ class Activity:
         self._places = 0
 
     def __call__(self, name: str, spikes: Tensor) -> None:
-        """One layer's spikes [T,B,...]."""
+        """One layer's spikes [T,B,...]; what a maximum pool makes of them is no neuron's."""
+        if name.endswith(POOLED):
+            return
         self._spikes.append(spikes.sum(dtype=torch.float32))
         self._places += spikes.numel()
 

@@ -7,8 +7,8 @@ accumulate:
 - The first layer sees numbers, not spikes: MACs, times the share of non-zero input pixels.
 - Weights that see real numbers further in cost MACs at full density: the 1x1 convolutions of an MS-ResNet's
   down-sampling shortcuts act on membrane sums. Published figures usually leave them out; `dense_uj` names them.
-- A pool between a layer's spikes and the next weights is not looked into: the rate is that of the neurons. For mean
-  pools this is the usual convention; a maximum pool of k x k lets up to k² times that rate through.
+- Behind a maximum pool the rate is that of the pooled spikes, up to k² times the neurons'. Mean pools act on currents
+  here, before the neurons.
 - Attention costs MACs: making the factors (dMAC1: all of a clip, once in `released`, at every step where the placement
   needs it) and multiplying them on (dMAC2, every step).
 - What sparser spikes save (dAC) is in the rates. Neuron updates, folded batch norm, pooling and memory traffic are

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from dvspipe.errors import ShapeError, UsageError
 
+POOLED = ".pooled"  # so ends the name of what a maximum pool lets through: no neurons, but the next weights see it
+
 
 class SpikeProbe:
     """Give it to a network as `probe=`: it sees every layer's spikes [T,B,...] of every batch. All clips share one
@@ -51,23 +53,26 @@ class SpikeProbe:
 
     def result(self) -> dict[str, Any]:
         """`nasar`, `nasar_per_step` (NSAR, list of T), `spikes_per_sample`, `rates` (spikes per neuron and step,
-        per layer), `rates_per_step` (the same, list of T per layer), `samples`, `steps`, and `input_density` (share of
-        non-zero input pixels; None when no input was shown).
+        per layer), `rates_per_step` (the same, list of T per layer), `samples`, `steps`,
+        `pooled_rates` (share of non-zero values behind maximum pools) and `input_density` (share of non-zero input
+        pixels; None when no input was shown).
 
         Raises `UsageError` before any spikes were seen.
         """
         samples = max(self._samples.values(), default=0)
         if not samples:
             raise UsageError("no spikes were counted: run the network with probe=... on at least one sample first")
-        total = torch.stack(list(self._spikes.values())).sum(0)
-        per_step = (total / (sum(self._neurons.values()) * samples)).tolist()
+        heard = [name for name in self._spikes if not name.endswith(POOLED)]
+        total = torch.stack([self._spikes[name] for name in heard]).sum(0)
+        per_step = (total / (sum(self._neurons[name] for name in heard) * samples)).tolist()
         rates = {name: spikes / (self._neurons[name] * samples) for name, spikes in self._spikes.items()}
         return {
             "nasar": sum(per_step) / len(per_step),
             "nasar_per_step": per_step,
             "spikes_per_sample": float(total.sum()) / samples,
-            "rates": {name: float(rate.mean()) for name, rate in rates.items()},
-            "rates_per_step": {name: rate.tolist() for name, rate in rates.items()},
+            "rates": {name: float(rates[name].mean()) for name in heard},
+            "rates_per_step": {name: rates[name].tolist() for name in heard},
+            "pooled_rates": {name: float(rate.mean()) for name, rate in rates.items() if name not in heard},
             "samples": samples,
             "steps": len(per_step),
             "input_density": self._nonzero / self._pixels if self._pixels else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -74,14 +74,16 @@ def style() -> Iterator[None]:
         yield
 
 
-def sheet(width: float = NARROW, height: float = 3.0, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty figure, sizes in inches, with its axes from left to right."""
+def sheet(
+    width: float = NARROW, height: float = 3.0, columns: int = 1, rows: int = 1, share: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure, sizes in inches, with its axes row by row; `share`: all have the same limits."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.06)
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.03 if rows > 1 else 0.06, hspace=0.09)
     figure = Figure(figsize=(width, height), layout=layout)
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+    return figure, list(figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).flat)
 
 
 def svg(figure: Figure, description: str) -> str:
@@ -114,6 +116,34 @@ def whole_numbers(axes: Axes, ticks: int = 8) -> None:
 def note(axes: Axes, text: str, at: tuple[float, float], colour: str = INK, size: float = 9) -> None:
     """Words just right of a point, vertically centred on it."""
     axes.annotate(text, at, (5, 0), textcoords="offset points", va="center", color=colour, size=size)
+
+
+def end_labels(axes: Axes, labels: Sequence[tuple[str, float, str]], size: float = 9) -> None:
+    """Words at the right edge, (text, y, colour), moved apart where their lines end close to each other."""
+    low, high = axes.get_ylim()
+    height = axes.figure.bbox.height / axes.figure.dpi * 72 * 0.72  # points of the axes, about
+    apart = (high - low) * 1.25 * size / height
+    texts = sorted(labels, key=lambda each: each[1])
+    for (text, _, colour), y in zip(texts, spread([y for _, y, _ in texts], apart)):
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        axes.annotate(text, (1, y), (6, 0), va="center", color=colour, size=size, annotation_clip=False, **place)
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Ascending places moved to be `apart`; those in each other's way stand evenly around their mean."""
+    groups: list[list[float]] = []
+    for place in places:
+        groups.append([place])
+        while len(groups) > 1:
+            (*_, before, after), reach = groups, 0.5 * apart * (len(groups[-1]) + len(groups[-2]))
+            if sum(before) / len(before) + reach <= sum(after) / len(after):
+                break
+            groups[-2:] = [before + after]
+    return [
+        sum(group) / len(group) + (index - (len(group) - 1) / 2) * apart
+        for group in groups
+        for index in range(len(group))
+    ]
 
 
 def clipped(name: str, length: int = 18) -> str:

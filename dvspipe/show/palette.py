@@ -23,6 +23,15 @@ SERIES = ("#287edc", "#de6725", "#941afd", "#1ba277", "#768595", "#9b5c46")
 # Parts of one whole (energy): none of the first runs' colours, so that a part is not taken for a run.
 PARTS = ("#108873", "#e6ba42", "#b5569b", "#58d5fc", "#7a6cf0", "#b1c78c")
 
+# Layers of one network, as lines: at least 3:1 against both pages, and again not the first runs' colours.
+LAYERS = ("#108873", "#b5569b", "#7a6cf0", "#a9791b", "#3b8ea8", "#a2555a", "#768595")
+
+# Heat, from nothing to most: even steps of lightness (matplotlib's inferno), on the background of events.
+HEAT = (BACKGROUND, "#3b0f59", "#781c6d", "#bc3754", "#ed6925", "#fbb61a", "#fcffa4")
+
+# Weaker than neutral, neutral, stronger.
+BALANCE = (OFF, BACKGROUND, ON)
+
 # Classes: chosen greedily for the largest smallest CIELAB distance over normal and three simulated colour visions
 # (protan, deutan, tritan; Machado 2009).
 CLASSES = (
@@ -34,6 +43,11 @@ CLASSES = (
 def rgb(colour: str) -> tuple[int, int, int]:
     """'#rrggbb' -> (r, g, b), each 0..255."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def layer(index: int) -> str:
+    """Colour of the n-th layer; starts again when there are more layers than colours."""
+    return LAYERS[index % len(LAYERS)]
 
 
 def series(index: int) -> str:

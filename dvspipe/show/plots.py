@@ -20,6 +20,7 @@ from dvspipe.show.figures import (
     MUTED,
     NARROW,
     ON_ACCENT,
+    PAPER,
     clipped,
     note,
     sheet,
@@ -141,28 +142,32 @@ def layer_rates(rates: Mapping[str, Mapping[str, float]]) -> str:
 def energy_bars(energies: Mapping[str, Mapping[str, Any]]) -> str:
     """Energy per sample (µJ): the SNN stacked by part, its ANN twin below it, values and ratio written.
 
-    Every run: {"snn": µJ, "ann": µJ or None, "parts": {name: µJ}}.
+    Every run: {"snn": µJ, "ann": µJ or None, "parts": {name: µJ}} and, instead of the ratio to the twin, "note".
+    Twins that are all the same are drawn once, and one that is far larger ends at the edge with its value, so that the
+    parts stay visible.
     """
     parts = list(dict.fromkeys(part for each in energies.values() for part in each["parts"]))
-    count = sum(1 + (each["ann"] is not None) for each in energies.values())
-    figure, (axes,) = sheet(height=1.2 + 0.36 * count)
+    twins = {name: each["ann"] for name, each in energies.items() if each["ann"] is not None}
+    single = len(twins) == len(energies) > 1 and np.ptp(list(twins.values())) <= 1e-6 * max(twins.values())
+    if single:
+        twins = {list(twins)[-1]: next(iter(twins.values()))}
+    largest = max(each["snn"] for each in energies.values())
+    widest = max(largest, *twins.values(), 0.0)
+    edge = (1.3 * widest if widest <= 6 * largest else 3 * largest) or 1.0
+    figure, (axes,) = sheet(height=1.2 + 0.36 * (len(energies) + len(twins)))
     colours = {part: palette.PARTS[index % len(palette.PARTS)] for index, part in enumerate(parts)}
-    widest = max(max(each["snn"], each["ann"] or 0.0) for each in energies.values())
-    row, names = 0, []
+    names: list[str] = []
     for name, each in energies.items():
-        _stack(axes, row, each, colours)
-        names.append(clipped(name, 20))
-        row += 1
-        if each["ann"] is not None:
-            axes.barh(row, each["ann"], 0.62, color="none", edgecolor=MUTED, hatch="////", hatch_linewidth=0.5)
-            note(axes, f"{each['ann']:.4g} µJ", (each["ann"], row), MUTED)
-            names.append("its ANN twin")
-            row += 1
-    axes.set_yticks(range(row), names)
-    axes.set(ylim=(row - 0.5, -0.5), xlim=(0, 1.3 * widest or 1), xlabel="energy per sample (µJ), estimated")
+        _stack(axes, len(names), each, colours)
+        names.append(clipped(name, 24))
+        if name in twins:
+            _twin(axes, len(names), twins[name], edge)
+            names.append("the ANN twin" if single else "its ANN twin")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, edge), xlabel="energy per sample (µJ), estimated")
     axes.grid(axis="y", visible=False)
     if parts:
-        figure.legend(loc="outside upper left", ncols=min(len(parts), 4), handlelength=1, columnspacing=1.2)
+        figure.legend(loc="outside upper left", ncols=min(len(parts), 2), handlelength=1, columnspacing=1.2)
     return svg(figure, "Estimated energy per sample, spiking network and its ANN twin")
 
 
@@ -203,11 +208,22 @@ def _stack(axes: Axes, row: int, energy: Mapping[str, Any], colours: Mapping[str
     left = 0.0
     for part, value in (energy["parts"] or {"": energy["snn"]}).items():
         known = axes.get_legend_handles_labels()[1]
-        label = "_" if not part or clipped(part, 24) in known else clipped(part, 24)
+        label = "_" if not part or clipped(part, 34) in known else clipped(part, 34)
         axes.barh(row, value, 0.62, left=left, color=colours.get(part, palette.SERIES[0]), label=label)
         left += value
-    ratio = f"  ({energy['ann'] / energy['snn']:.1f}× less)" if energy["ann"] and energy["snn"] else ""
-    note(axes, f"{energy['snn']:.4g} µJ{ratio}", (left, row))
+    ratio = f"({energy['ann'] / energy['snn']:.1f}× less)" if energy["ann"] and energy["snn"] else ""
+    note(axes, f"{energy['snn']:.4g} µJ  {energy.get('note', ratio)}".rstrip(), (left, row))
+
+
+def _twin(axes: Axes, row: int, energy: float, edge: float) -> None:
+    """Hatched; written inside an open bar where it does not fit."""
+    shown = min(energy, edge)
+    axes.barh(row, shown, 0.62, color="none", edgecolor=MUTED, hatch="////", hatch_linewidth=0.5)
+    if energy < edge:
+        note(axes, f"{energy:.4g} µJ", (energy, row), MUTED)
+        return
+    box = {"boxstyle": "square,pad=0.15", "facecolor": PAPER, "edgecolor": "none"}
+    axes.text(0.98 * edge, row, f"{energy:.4g} µJ →", ha="right", va="center", size=9, color=INK, bbox=box)
 
 
 def _coloured(runs: Mapping[str, Any]) -> list[tuple[str, str, Any]]:

@@ -1,30 +1,23 @@
-"""Summaries -> one HTML file that needs nothing else: no network, no script, pictures and figures inside.
+"""Runs and live sources -> one HTML file that needs nothing else: no network, no script, pictures and figures inside.
 
-Decides which sections there are (a missing number leaves its section out) and writes the file whole or not at all.
-What it looks like is `report.html`; the figures are `plots` and `live_plots`; the words are `verdict`.
+Decides which sections there are: a missing number leaves its section out. What it looks like is `report.html`; the
+figures are `plots`, `inside` and `live_plots`; the words are `verdict`.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dvspipe.errors import RunError
-from dvspipe.files import replacing
 from dvspipe.metrics.energy import AC_PJ, MAC_PJ
-from dvspipe.show import live_plots, palette, plots, verdict
+from dvspipe.show import inside, inside_plots, live_plots, palette, plots, verdict
 from dvspipe.show.animation import animation
+from dvspipe.show.page import provenance, recipe_table, render_page, safe, write_page
 from dvspipe.show.summary import LiveSummary, RunSummary
 
-_TOOLS = ("torch", "norse", "tonic", "numpy", "numba", "h5py")
 ENERGY_FORMULA = f"E = E_MAC · MAC + E_AC · AC, with E_MAC = {MAC_PJ} pJ and E_AC = {AC_PJ} pJ (45 nm, 32-bit float)"
-_COMPARED = ("accuracy_over_time", "recall", "nsar", "layers", "energy")
+_COMPARED = ("accuracy_over_time", "recall", "reliability", "nsar", "layers", "energy")
 NOT_REAL_TIME = 0.01  # share of dropped bins beyond which a run is not called real time
 
 
@@ -35,50 +28,44 @@ def write_report(
     live: Sequence[LiveSummary] = (),
     notes: Sequence[str] = (),
 ) -> Path:
-    """Writes the report and returns its absolute path. Written beside the target, then renamed: never half a file."""
-    target = Path(path).absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = render(title, runs, live, notes)
-    with replacing(target, RunError) as beside:
-        beside.write_text(text, encoding="utf-8")
-    return target
+    """Writes the report, whole or not at all, and returns its absolute path."""
+    return write_page(path, render(title, runs, live, notes))
 
 
 def render(title: str, runs: Sequence[RunSummary], live: Sequence[LiveSummary] = (), notes: Sequence[str] = ()) -> str:
-    """The report as text. Everything that comes from outside (names, recipes, notes) is escaped by the template."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("dvspipe.show", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html")
-    return page.render(
+    """The report as text."""
+    return render_page(
+        "report.html",
         title=title,
         verdict=verdict.verdict(runs, live),
         rows=_run_rows(runs),
-        key_figures=_key_figures(runs, live),
-        hero=_hero(runs),
+        key_figures=verdict.key_figures(runs, live),
+        hero=hero(runs),
         figures=_comparisons(runs),
+        times=_times(runs),
+        calibration_rule=_calibration_rule(runs),
         confusions=_confusions(runs),
-        training=[(run.name, _safe(plots.training_curves(run.history))) for run in runs if run.history],
-        energy=_energy_terms(runs),
+        training=[(run.name, safe(plots.training_curves(run.history))) for run in runs if run.history],
+        energy=energy_terms([run.evaluation for run in runs]),
+        twins=_twins(runs),
+        bin_ms=next((run.bin_ms for run in runs if run.bin_ms), None),
         live=[_live_section(each, next((run.classes for run in runs if run.classes), [])) for each in live],
-        recipes=_recipes(runs),
+        recipes=recipe_table({name: run.recipe for name, run in _named(runs)}),
         notes=list(notes),
         provenance=_provenance(runs),
-        palette=palette,
+        **inside_sections(_named(runs)),
     )
 
 
-def _safe(text: str) -> Any:
-    """Marks our own SVG as markup; matplotlib has escaped the names inside."""
-    from markupsafe import Markup
-
-    return Markup(text)
+def inside_sections(runs: Sequence[tuple[str, RunSummary]]) -> dict[str, Any]:
+    """Heat maps, attention weights and activity by layer of the runs that have them."""
+    found = [inside.weights(name, run.inside, run.bin_ms) for name, run in runs]
+    rates = {name: run.evaluation.get("spikes_per_layer_and_step") or {} for name, run in runs}
+    return {
+        "case": inside.case_study(runs),
+        "attention": [each for each in found if each],
+        "layers_over_time": inside.activity(rates),
+    }
 
 
 def _measured(runs: Sequence[RunSummary], key: str) -> dict[str, Any]:
@@ -119,25 +106,7 @@ def _run_rows(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
     return rows
 
 
-def _key_figures(runs: Sequence[RunSummary], live: Sequence[LiveSummary]) -> list[tuple[str, str]]:
-    """At most four numbers large enough to be read across a room: (number, what it is)."""
-    tested = [run for run in runs if run.evaluation.get("accuracy") is not None]
-    figures = []
-    if tested:
-        base = verdict.baseline(runs)
-        best = max((run for run in tested if run is not base), key=lambda run: run.evaluation["accuracy"])
-        figures.append((f"{100 * best.evaluation['accuracy']:.1f} %", f"accuracy of {best.name}"))
-        for key, word in (("spikes_per_sample", "spikes"), ("energy_uj", "energy, estimated,")):
-            ours, theirs = best.evaluation.get(key), base.evaluation.get(key) if base else None
-            if base and ours and theirs:
-                figures.append((f"{100 * (ours / theirs - 1):+.0f} %".replace("-", "−"), f"{word} against {base.name}"))
-    slowest = [each.result["p99_ms"] for each in live if each.result.get("p99_ms") is not None]
-    if slowest:
-        figures.append((f"{max(slowest):.1f} ms", "from a bin's last event to the decision, 99 % of the time"))
-    return figures
-
-
-def _hero(runs: Sequence[RunSummary]) -> dict[str, Any] | None:
+def hero(runs: Sequence[RunSummary]) -> dict[str, Any] | None:
     """The first clip at hand, with what every run that saw it said."""
     shown = next((run for run in runs if run.clip is not None and len(run.clip)), None)
     if shown is None or shown.clip is None:
@@ -162,6 +131,8 @@ def _comparisons(runs: Sequence[RunSummary]) -> dict[str, Any]:
     recalls = _measured(runs, "per_class")
     if recalls and max(map(len, recalls.values())) <= plots.MOST_CLASSES:
         figures["recall"] = plots.class_recall(recalls)
+    if sure := _measured(runs, "calibration"):
+        figures["reliability"] = inside_plots.reliability(sure)
     if rates := _measured(runs, "nasar_per_step"):
         figures["nsar"] = plots.nsar_per_step(rates, next((run.bin_ms for run in runs if run.bin_ms), None))
     if layers := _measured(runs, "spikes_per_layer"):
@@ -170,7 +141,7 @@ def _comparisons(runs: Sequence[RunSummary]) -> dict[str, Any]:
         figures["energy"] = plots.energy_bars(
             {name: _energy(run, totals[name]) for name, run in _named(runs) if totals[name]}
         )
-    return {name: _safe(figures[name]) if name in figures else None for name in _COMPARED}
+    return {name: safe(figures[name]) if name in figures else None for name in _COMPARED}
 
 
 def _energy(run: RunSummary, total: float) -> dict[str, Any]:
@@ -178,9 +149,9 @@ def _energy(run: RunSummary, total: float) -> dict[str, Any]:
     return {"snn": total, "ann": run.evaluation.get("energy_ann_uj"), "parts": parts}
 
 
-def _energy_terms(runs: Sequence[RunSummary]) -> dict[str, Any]:
+def energy_terms(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The formula (an evaluation may bring its own) and every rule of counting once, in order."""
-    terms = [run.evaluation.get("energy") or {} for run in runs]
+    terms = [each.get("energy") or {} for each in evaluations]
     rules = dict.fromkeys(rule for each in terms for rule in each.get("rules") or ())
     return {
         "formula": next((each["formula"] for each in terms if each.get("formula")), ENERGY_FORMULA),
@@ -188,9 +159,52 @@ def _energy_terms(runs: Sequence[RunSummary]) -> dict[str, Any]:
     }
 
 
+def _twins(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
+    """Every run's energy beside that of its twin without attention (r_EE) and of its ANN twin; needs such a twin."""
+    known = [(name, run) for name, run in _named(runs) if run.evaluation.get("energy_uj")]
+    base = verdict.baseline([run for _, run in known])
+    if base is None or base.recipe.get("snn", {}).get("attention") != "none":
+        return []
+    rows = []
+    for name, run in known:
+        own, ann = run.evaluation["energy_uj"], run.evaluation.get("energy_ann_uj")
+        spikes, theirs = run.evaluation.get("spikes_per_sample"), base.evaluation.get("spikes_per_sample")
+        rows.append(
+            {
+                "name": name,
+                "energy": own,
+                "ratio": base.evaluation["energy_uj"] / own,
+                "ann": ann / own if ann else None,
+                "saved": 1 - spikes / theirs if theirs and spikes is not None else None,
+            }
+        )
+    return rows
+
+
+def _times(runs: Sequence[RunSummary]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per run: (value, meaning) of the times to the first and to the lasting right answer."""
+    found = []
+    for name, run in _named(runs):
+        times = run.evaluation.get("decision_time") or {}
+        figures = [
+            (f"{times[f'{key}_ms']:.0f} ms", f"{word} ({100 * times[f'{key}_share']:.0f} %)")
+            for key, word in (("first_correct", "first right answer"), ("stable_correct", "right from then on"))
+            if times.get(f"{key}_ms") is not None
+        ]
+        if figures:
+            found.append((name, figures))
+    return found
+
+
+def _calibration_rule(runs: Sequence[RunSummary]) -> str:
+    """What the confidence is, as the evaluation says, as a sentence's beginning."""
+    rule = next((r for run in runs if (r := (run.evaluation.get("calibration") or {}).get("rule"))), "confidence")
+    return str(rule[:1].upper() + rule[1:])
+
+
 def _confusions(runs: Sequence[RunSummary]) -> list[tuple[str, Any]]:
     return [
-        (name, _safe(plots.confusion_matrix(run.evaluation["confusion"], _classes(run))))
+        (name, safe(plots.confusion_matrix(run.evaluation["confusion"], _classes(run))))
         for name, run in _named(runs)
         if 0 < len(run.evaluation.get("confusion") or ()) <= plots.MOST_CLASSES
     ]
@@ -215,10 +229,8 @@ def _live_section(live: LiveSummary, classes: Sequence[str]) -> dict[str, Any]:
         "source": live.source,
         "result": result,
         "marks": marks,
-        "timeline": _safe(live_plots.decision_timeline(live.decisions, live.truth, classes))
-        if live.decisions
-        else None,
-        "histogram": _safe(live_plots.latency_histogram(latencies, marks)) if len(latencies) > 1 else None,
+        "timeline": safe(live_plots.decision_timeline(live.decisions, live.truth, classes)) if live.decisions else None,
+        "histogram": safe(live_plots.latency_histogram(latencies, marks)) if len(latencies) > 1 else None,
         "image": _live_clip(live),
         "agreement": verdict.agreement(live),
         "not_real_time": bool(bins) and dropped / (bins + dropped) > NOT_REAL_TIME,
@@ -237,45 +249,6 @@ def _live_clip(live: LiveSummary) -> str | None:
     return animation(live.clip, captions, frame_ms=times[1] - times[0] if len(times) == 2 else 50.0)
 
 
-def _recipes(runs: Sequence[RunSummary]) -> dict[str, Any] | None:
-    """Resolved recipes side by side, one dotted key per line; `differs` marks what the runs do not share."""
-    flat = {name: _flat(run.recipe) for name, run in _named(runs) if run.recipe}
-    if not flat:
-        return None
-    lines = []
-    for key in dict.fromkeys(key for each in flat.values() for key in each):
-        values = [each.get(key, "–") for each in flat.values()]
-        lines.append({"key": key, "values": values, "differs": len(set(values)) > 1})
-    return {"names": list(flat), "lines": lines}
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": str(value)}
-    return flat
-
-
 def _provenance(runs: Sequence[RunSummary]) -> list[tuple[str, str]]:
-    """Where and with what this was made: enough to make it again."""
-    versions = [f"{name} {metadata.version(name)}" for name in ("dvspipe", *_TOOLS) if _installed(name)]
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     seconds = sum(run.evaluation.get("seconds") or 0 for run in runs)
-    return [
-        ("made", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
-        ("command", command),
-        (
-            "machine",
-            f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        ),
-        ("versions", ", ".join(versions)),
-        *([("evaluation took", f"{seconds:.0f} s")] if seconds else []),
-    ]
-
-
-def _installed(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    return provenance([("evaluation took", f"{seconds:.0f} s")] if seconds else [])

@@ -1,4 +1,4 @@
-"""What a report is told: plain numbers of runs and of live sources. No figures, no words, no files."""
+"""What a report is told: plain numbers of runs, comparisons and live sources. No figures, no words, no files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,23 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+Maps = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """One clip inside one network, by layer: `spikes` [H,W] (mean of the 0/1 spikes over time and channels), `rates`
+    [T] (spikes per neuron), and the attention weights used: `time` [T], `channel` [C] or [T,C], `space` [H,W] or
+    [T,H,W]. `neutral` is the weight of an attention that has nothing to say; None without attention.
+    """
+
+    spikes: Maps = field(default_factory=dict)
+    rates: Maps = field(default_factory=dict)
+    time: Maps = field(default_factory=dict)
+    channel: Maps = field(default_factory=dict)
+    space: Maps = field(default_factory=dict)
+    neutral: float | None = None
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -16,7 +33,7 @@ class RunSummary:
     `recipe` is the resolved recipe as a table of tables; `evaluation` what `evaluate` returns (shares 0..1, energies
     in µJ, times in ms); `history` one row per epoch; `clip` one clip of the test set, counts [T,2,H,W]. A missing or
     empty part of `evaluation` leaves its section out. `evaluation["clip"]`, optional, is {"truth": str, "label": str
-    | None, "confidence": 0..1} for `clip`.
+    | None, "confidence": 0..1} for `clip`, `inside` what the network did with it.
     """
 
     name: str
@@ -27,6 +44,7 @@ class RunSummary:
     clip: NDArray[Any] | None = None
     classes: list[str] = field(default_factory=list)
     test_samples: int = 0
+    inside: Inside | None = None
 
     @property
     def bin_ms(self) -> float | None:
@@ -49,3 +67,27 @@ class LiveSummary:
     truth: list[dict[str, Any]] = field(default_factory=list)
     clip: NDArray[Any] | None = None
     clip_bin: int = 0
+
+
+@dataclass(frozen=True)
+class ComparisonSummary:
+    """Several settings of one recipe, each with several seeds; the first setting is the control.
+
+    `result` is what `compare` returns (`pipeline`, `seeds`, `rows`); `cells` holds every setting's evaluations in the
+    order of the seeds. `looked` are runs of seed 0 that saw one and the same test clip, the control first. `recipe`
+    is the resolved recipe of the control, `varied` the key=value words that make each setting.
+    """
+
+    result: dict[str, Any]
+    cells: dict[str, list[dict[str, Any]]]
+    recipe: dict[str, Any] = field(default_factory=dict)
+    varied: dict[str, dict[str, str]] = field(default_factory=dict)
+    looked: list[RunSummary] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
+    test_samples: int = 0
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One per setting: figures as {"mean", "std"}, beside the control's."""
+        rows: list[dict[str, Any]] = self.result["rows"]
+        return rows

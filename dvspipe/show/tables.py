@@ -101,7 +101,8 @@ def _evaluate(result: dict[str, Any]) -> RenderableType:
     table = Table("class", "recall")
     for name, recall in result["per_class"].items():
         table.add_row(name, share(recall))
-    return Group(facts(result), table)
+    beside = [Group("[bold]beside[/bold]", facts(result["beside"]))] if "beside" in result else []
+    return Group(facts(result), *beside, table)
 
 
 def runs_table(runs: list[dict[str, Any]]) -> Table:
@@ -143,7 +144,7 @@ def _compare(result: dict[str, Any]) -> RenderableType:
     table = Table(*header)
     for row in rows:
         table.add_row(*row)
-    return Group(table, f"Cells, compare.json and table.md: {result['out']}")
+    return Group(table, f"Cells, compare.json, table.md: {result['out']}\nReport to look at: {result['report']}")
 
 
 _VIEWS: dict[str, Callable[[dict[str, Any]], RenderableType]] = {

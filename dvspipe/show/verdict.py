@@ -55,6 +55,46 @@ def verdict(runs: Sequence[RunSummary], live: Sequence[LiveSummary] = ()) -> str
     return " ".join(words).replace(" %", "\u00a0%")
 
 
+def key_figures(runs: Sequence[RunSummary], live: Sequence[LiveSummary] = ()) -> list[tuple[str, str]]:
+    """At most four numbers large enough to be read across a room: (number, what it is)."""
+    tested = [run for run in runs if run.evaluation.get("accuracy") is not None]
+    figures = []
+    if tested:
+        base = baseline(runs)
+        best = max((run for run in tested if run is not base), key=lambda run: run.evaluation["accuracy"])
+        figures.append((f"{100 * best.evaluation['accuracy']:.1f} %", f"accuracy of {best.name}"))
+        figures += _changes(best, base) if base else _alone(best)
+    slowest = [each.result["p99_ms"] for each in live if each.result.get("p99_ms") is not None]
+    if slowest:
+        figures.append((f"{max(slowest):.1f} ms", "from a bin's last event to the decision, 99 % of the time"))
+    return figures
+
+
+def _changes(run: RunSummary, base: RunSummary) -> list[tuple[str, str]]:
+    figures = []
+    for key, word in (("spikes_per_sample", "spikes"), ("energy_uj", "energy, estimated,")):
+        ours, theirs = run.evaluation.get(key), base.evaluation.get(key)
+        if ours and theirs:
+            figures.append((f"{100 * (ours / theirs - 1):+.0f} %".replace("-", "−"), f"{word} against {base.name}"))
+    return figures
+
+
+def _alone(run: RunSummary) -> list[tuple[str, str]]:
+    """What a run says without another: against its ANN twin, and how soon its answer stays right."""
+    figures = []
+    ours, theirs = run.evaluation.get("energy_uj"), run.evaluation.get("energy_ann_uj")
+    if ours and theirs:
+        figures.append((f"{theirs / ours:.1f}×", "less energy, estimated, than its ANN twin"))
+    nasar = run.evaluation.get("nasar")
+    if nasar is not None:
+        figures.append((f"{100 * nasar:.1f} %", "of the neurons spike in a step (NASAR)"))
+    times = run.evaluation.get("decision_time") or {}
+    if (share := times.get("stable_correct_share") or 0) >= 0.5:
+        word = f"until the answer stays right (median of the {100 * share:.0f} % of clips where it does)"
+        figures.append((f"{times['stable_correct_ms']:.0f} ms", word))
+    return figures
+
+
 def agreement(live: LiveSummary) -> float | None:
     """Share (0..1) of the decisions inside labelled windows that name the label; None when there are none."""
     right = total = 0

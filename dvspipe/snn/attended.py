@@ -14,15 +14,14 @@ from dvspipe.snn.attention.slot import Attention
 from dvspipe.snn.layers import LayerState
 from dvspipe.snn.lif import LIF
 from dvspipe.snn.neurons import Neuron
-from dvspipe.snn.over_time import Probe, attend, check_live, each_frame, report
+from dvspipe.snn.over_time import POOLED, Probe, attend, check_live, each_frame, report
 from dvspipe.snn.parts import Part
 
 
 class AttendedConv(nn.Module):
     """Convolution 3x3 with bias, keeping the size (H,W) of its input; `pool` > 1 takes the maximum of spikes.
 
-    The probe hears the neurons' spikes, before pooling. Pooled spikes are rarer but denser, so the next layer's
-    input rate is up to pool² times the rate heard here.
+    The probe hears the neurons' spikes and, as "pooled", what is left of them: fewer but denser, up to pool² times.
     """
 
     def __init__(
@@ -51,16 +50,22 @@ class AttendedConv(nn.Module):
         """[T,B,C,H,W] -> (spikes [T,B,C',H',W'], state)."""
         current, memory = attend(self.attention, each_frame(self.conv, x), state.memory if state else ())
         spikes, v = self.lif(each_frame(self.norm, current), state.v if state else None)
-        report(probe, "", spikes)
-        return each_frame(self.pool, spikes), LayerState(v, memory)
+        return self._pass_on(spikes, probe), LayerState(v, memory)
 
     def step(self, x: Tensor, state: LayerState | None, probe: Probe | None = None) -> tuple[Tensor, LayerState]:
         """[B,C,H,W] -> (spikes [B,C',H',W'], state). Raises `UsageError` unless `live`."""
         check_live(self.attention)
         current, memory = attend(self.attention, self.conv(x), state.memory if state else ())
         spikes, v = self.lif.step(self.norm(current), state.v if state else None)
+        return self._pass_on(spikes, probe), LayerState(v, memory)
+
+    def _pass_on(self, spikes: Tensor, probe: Probe | None) -> Tensor:
         report(probe, "", spikes)
-        return self.pool(spikes), LayerState(v, memory)
+        if isinstance(self.pool, nn.Identity):
+            return spikes
+        pooled = each_frame(self.pool, spikes)
+        report(probe, POOLED, pooled)
+        return pooled
 
     def parts(self) -> list[Part]:
         """One; kept are batch norm's input, the current, the spikes and, of pooling, its result and 64-bit indices."""
@@ -68,7 +73,8 @@ class AttendedConv(nn.Module):
         neurons = channels * pixels
         pooled = 0 if isinstance(self.pool, nn.Identity) else 3 * channels * self.out_size[0] * self.out_size[1]
         macs, kept = self.conv.weight.numel() * pixels, 3 * neurons + pooled
-        return [Part("conv", (self,), neurons, macs, neurons, kept, self.attention, (channels, *self.size))]
+        leaving, attended = POOLED if pooled else "", (channels, *self.size)
+        return [Part("conv", (self,), neurons, macs, neurons, kept, self.attention, attended, leaving=leaving)]
 
 
 class HiddenLayer(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dvspipe.snn.attention.slot import Attention, Memory
 from dvspipe.snn.lif import LIF, Membrane
 from dvspipe.snn.neurons import Neuron
-from dvspipe.snn.over_time import Probe, check_live, report
+from dvspipe.snn.over_time import POOLED, Probe, check_live, report
 from dvspipe.snn.parts import Part
 
 
@@ -86,16 +86,22 @@ class SpikingLayer(nn.Module):
         """[T,B,...] -> (spikes [T,B,...], state)."""
         current = self.current(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         spikes, after = self.spiking(current, state)
-        report(probe, "", spikes)
-        if self.leave is not None:
-            spikes = self.leave(spikes.flatten(0, 1)).unflatten(0, x.shape[:2])
-        return spikes, after
+        return self._pass_on(spikes, probe, axes=2), after
 
     def step(self, x: Tensor, state: LayerState | None, probe: Probe | None = None) -> tuple[Tensor, LayerState]:
         """[B,...] -> (spikes [B,...], state)."""
         spikes, after = self.spiking.step(self.current(x), state)
+        return self._pass_on(spikes, probe, axes=1), after
+
+    def _pass_on(self, spikes: Tensor, probe: Probe | None, axes: int) -> Tensor:
+        """`axes` are those of time and batch."""
         report(probe, "", spikes)
-        return (spikes if self.leave is None else self.leave(spikes)), after
+        if self.leave is None:
+            return spikes
+        left: Tensor = self.leave(spikes.flatten(0, axes - 1)).unflatten(0, spikes.shape[:axes])
+        if isinstance(self.leave, nn.MaxPool2d):
+            report(probe, POOLED, left)
+        return left
 
 
 class ConvLayer(SpikingLayer):
@@ -144,7 +150,20 @@ class ConvLayer(SpikingLayer):
         leaving = 0 if self.leave is None else channels * self.out_size[0] * self.out_size[1]
         kept, attended = computed + pooled + 2 * self.neurons + 3 * leaving, (channels, *self.neuron_size)
         attention = self.spiking.attention
-        return [Part("conv", (self,), self.neurons, self.macs, computed, kept, attention, attended, in_neurons=True)]
+        return [
+            Part(
+                "conv",
+                (self,),
+                self.neurons,
+                self.macs,
+                computed,
+                kept,
+                attention,
+                attended,
+                in_neurons=True,
+                leaving=POOLED if self.leave is not None else "",
+            )
+        ]
 
 
 class Vote(nn.Module):

@@ -13,6 +13,7 @@ from dvspipe.errors import UsageError
 from dvspipe.snn.attention.slot import Attention, Memory
 
 Probe = Callable[[str, Tensor], None]
+POOLED = "pooled"  # under this name of a layer, the probe hears what a maximum pool lets through of its spikes
 IMAGE = 4  # axes of one step of feature maps, [B,C,H,W]
 
 

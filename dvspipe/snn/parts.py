@@ -16,7 +16,8 @@ class Part:
     """One row of `describe`; sizes and counts per frame.
 
     `name` under its layer, as the probe hears it ("" is the layer itself). `source` is the part whose spikes drive the
-    weights: a name under the same layer, None for whatever comes before the layer, `DENSE` for real numbers.
+    weights: a name under the same layer, None for whatever comes before the layer, `DENSE` for real numbers. `leaving`
+    is the name under the part of what it passes on, where that is not its neurons' spikes.
     `macs` at full density; `computed` the values that the weights give, before pooling; `kept` those that the way back
     needs, without what attention keeps. Attention acts on `attended` (C,H,W): where its placement says so inside
     the neurons (`in_neurons`), otherwise on a tensor of all steps at once.
@@ -33,3 +34,4 @@ class Part:
     in_neurons: bool = False
     name: str = ""
     source: str | None = None
+    leaving: str = ""

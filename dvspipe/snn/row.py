@@ -59,7 +59,7 @@ class Row(nn.ModuleDict):
         """Those of all layers in order, named "layer.part", each with the name of its source where it has one here."""
         found: list[Part] = []
         for name, layer in self.items():
-            before = found[-1].name if found else None
+            before = _under(found[-1].name, found[-1].leaving) if found else None
             for part in layer.parts():
                 source = _under(name, part.source) if part.source not in (None, DENSE) else part.source or before
                 found.append(replace(part, name=_under(name, part.name), source=source))

@@ -71,6 +71,19 @@ def test_more_validation_subjects_than_there_are(workplace, archive):
     assert not (workplace.folder / "runs").exists()
 
 
+def test_validation_is_said_once(workplace):
+    for word in ("train.val_share=0.1", "train.val_subjects=0"):
+        message = complaint(workplace, "train", "tiny-none.toml", "--set", word, code=2)
+        assert "val_subjects" in message
+
+
+def test_weights_of_another_T(workplace, trained, archive):
+    arguments = ("--set", f"train.start={trained['run']}", "--set", "frames.n_bins=6")
+    message = complaint(workplace, "train", "tiny-TCSA.toml", *arguments, code=1)
+    assert "The run has T = 8 bins, this recipe 6" in message
+    assert "frames.n_bins=8" in message
+
+
 def test_data_that_are_not_here(workplace):
     message = complaint(workplace, "train", "gesture-none", code=1)
     assert "dvspipe prepare gesture --from" in message

@@ -1,6 +1,7 @@
 """compare by the real command: cells, resumption, the table."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,12 @@ def test_rows_are_settings_with_spread(compared, workplace):
     assert result["rows"][0]["difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     table = (workplace.folder / "cells" / "table.md").read_text().splitlines()
     assert len(table) == 4
+    report = Path(result["report"])
+    assert report == workplace.folder / "cells" / "report.html"
+    page = report.read_text()
+    assert "Where the spikes are" in page
+    assert "Accuracy against spikes" in page
+    assert "Varied is snn.attention: none, relu" in page
     assert table[2].startswith("| attention=none | 2 | ")
 
 
@@ -42,6 +49,14 @@ def test_finished_cells_are_picked_up_and_lost_ones_run_again(compared, workplac
     ]
     for row, old in zip(again["rows"], before["rows"], strict=True):
         assert row["accuracy"] == old["accuracy"]  # the same seed gives the same figures
+
+
+def test_settings_keep_values_with_dots(workplace, archive, monkeypatch):
+    from dvspipe.jobs.compare import _cells
+
+    monkeypatch.chdir(workplace.folder)
+    cells = _cells("tiny-none.toml", ["train.lr=0.001,0.01", "snn.attention=none,relu"], 1, [], workplace.folder)
+    assert [cell.setting for cell in cells][:2] == ["lr=0.001, attention=none", "lr=0.001, attention=relu"]
 
 
 def test_another_recipe_shares_no_cells(compared, workplace, monkeypatch):

@@ -3,10 +3,12 @@
 import json
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 import dvspipe
 
@@ -23,7 +25,7 @@ def test_simulate_counts_every_class(archive, workplace):
 
 def test_simulated_aedat_is_read_as_the_real_set_is(workplace, archive):
     """The same simulation as AEDAT 3.1 + CSV, prepared by the reader of the IBM folder, holds the same events."""
-    folder = workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "aedat", "--out", "ibm")["folder"]
+    folder = workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "files", "--out", "ibm")["folder"]
     prepared = workplace.json("prepare", "gesture", "--from", folder, "--out", "ibm.h5", "--partial")
     assert prepared["checks"]["totals"] == {"train": 33, "test": 11}
     direct, through_files = workplace.json("inspect", archive["archive"]), workplace.json("inspect", "ibm.h5")
@@ -42,6 +44,28 @@ def test_train_leaves_a_whole_run(trained, workplace):
     assert record["recipe"]["snn"]["attention"] == "TCSA"
     assert len(record["val_subjects"]) == 1
     assert record["val_subjects"][0] in (1, 2, 3)
+    assert 0 < record["nasar_untrained"] < 1
+
+
+def test_a_training_can_start_from_a_run(trained, workplace):
+    """With no learning to speak of, what comes out is what the run before had learnt."""
+    start = ("--set", f"train.start={trained['run']}", "--set", "train.epochs=1", "--set", "train.lr=1e-12")
+    again = workplace.json("train", "tiny-TCSA.toml", *start, "--out", "continued")
+    weights = [load_file(Path(run["run"]) / "best.safetensors") for run in (trained, again)]
+    name = "layers.conv1.conv.weight"
+    assert np.allclose(weights[0][name], weights[1][name], atol=1e-6)
+
+
+def test_the_published_protocol_says_so(workplace, archive):
+    run = workplace.json("train", "tiny-none.toml", "--set", "train.protocol=published", "--out", "published")["run"]
+    result = workplace.json("evaluate", run)
+    assert result["accuracy"] == run_accuracy(run)  # chosen on the very clips that it is evaluated on
+    assert "best epoch on the test split" in Path(result["report"]).read_text()
+
+
+def run_accuracy(run):
+    rows = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+    return max(row["val_accuracy"] for row in rows)
 
 
 def test_evaluate_keeps_the_contract(trained, workplace):
@@ -55,6 +79,9 @@ def test_evaluate_keeps_the_contract(trained, workplace):
     assert result["nasar"] == pytest.approx(np.mean(result["nasar_per_step"]))
     assert result["spikes_per_sample"] == pytest.approx(result["nasar"] * result["neurons"] * 8)
     assert result["energy_uj"] == pytest.approx(sum(result["energy"]["parts"].values()))
+    assert np.mean(list(result["spikes_per_layer_and_step"]["out"])) == pytest.approx(result["spikes_per_layer"]["out"])
+    assert 0 <= result["calibration"]["ece"] <= 1
+    assert result["decision_time"]["stable_correct_share"] == pytest.approx(result["accuracy"])
     assert result["accuracy_over_time"][-1] == {"t_ms": 400.0, "accuracy": result["accuracy"]}
     report = (workplace.folder / "masnn" / "report.html").read_text()
     assert result["report"].endswith("masnn/report.html")
@@ -123,7 +150,7 @@ def test_live_on_real_recordings_of_other_cameras(plain, workplace, recordings_d
 
 def test_a_cut_recording_plays_to_the_damage_and_says_so(plain, workplace, archive):
     folder = workplace.folder / "cut"
-    workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "aedat", "--out", folder)
+    workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "files", "--out", folder)
     whole = (folder / "user24_fluorescent.aedat").read_bytes()
     (folder / "cut.aedat").write_bytes(whole[: len(whole) // 2 + 3])
     inspected = workplace.json("inspect", folder / "cut.aedat", code=3)

@@ -69,6 +69,8 @@ def test_demo_on_tiny_recipes(workplace, archive, monkeypatch, tmp_path):
         assert set(row) >= {"source", "bins", "decisions", "p50_ms", "p99_ms", "dropped_bins"}
     page = (workplace.folder / "demo" / "report.html").read_text()
     assert "tiny-TCSA" in page
+    assert page.count('<div class="map-row">') == 2, "the same clip in both networks"
+    assert "Attention over channels" in page
     assert "Simulated data" in page
     assert "dvs128_garfield.mat" in page
 

@@ -72,3 +72,16 @@ def test_another_length_or_network_is_an_error(shape):
     show(probe, clip(2))
     with pytest.raises(ShapeError, match="layer 'b' gave"):
         probe("b", torch.zeros(shape))
+
+
+def test_what_leaves_a_maximum_pool_is_no_neuron():
+    probe = SpikeProbe()
+    show(probe, clip(2))
+    before = probe.result()
+    again = SpikeProbe()
+    show(again, {**clip(2), "a.pooled": torch.ones(4, 2, 3, 2, 1)})
+    after = again.result()
+    assert after["pooled_rates"] == {"a.pooled": 1.0}
+    assert {key: after[key] for key in ("nasar", "rates", "spikes_per_sample")} == {
+        key: before[key] for key in ("nasar", "rates", "spikes_per_sample")
+    }

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from dvspipe.errors import UsageError
-from dvspipe.snn.counting import count_network, kept_bytes
+from dvspipe.snn.counting import count_layers, count_network, kept_bytes
 from dvspipe.snn.networks import build_network
 
 NAMES = ["five-conv-a", "five-conv-b"]
@@ -79,6 +79,7 @@ def test_a_pools_spikes_and_the_probe_hears_them_before():
             spikes, _ = layer.spiking.lif(current)
             assert torch.equal(spikes, seen[f"conv{number}"]) and spikes.any()
             x = F.max_pool2d(spikes.flatten(0, 1), 2).unflatten(0, x.shape[:2])
+            assert torch.equal(x, seen.pop(f"conv{number}.pooled"))
     rows = {row["name"]: row["neurons"] for row in count_network(network)["layers"]}
     assert {name: spikes[0, 0].numel() for name, spikes in seen.items()} == rows
     assert all(set(spikes.unique().tolist()) <= {0.0, 1.0} for spikes in seen.values())
@@ -168,3 +169,16 @@ def test_memory_estimate_is_near_what_autograd_keeps(name, attention, placement)
 def test_frames_too_small_are_named(name, size, message):
     with pytest.raises(UsageError, match=message):
         build_network(name, classes=3, steps=5, size=size)
+
+
+def test_behind_a_maximum_pool_the_next_weights_see_the_pooled_spikes():
+    sources = {layer.name: layer.source for layer in count_layers(build("five-conv-a"))}
+    assert sources == {
+        "conv1": "input",
+        "conv2": "conv1.pooled",
+        "conv3": "conv2.pooled",
+        "conv4": "conv3.pooled",
+        "conv5": "conv4.pooled",
+        "fc1": "conv5.pooled",
+        "out": "fc1",
+    }

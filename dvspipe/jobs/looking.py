@@ -1,0 +1,38 @@
+"""One test clip inside a trained run, for its report: the events, what was answered, spikes and attention weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dvspipe.data.clips import ClipDataset
+from dvspipe.decision.readout import confidence, rate
+from dvspipe.jobs.archives import find_or_make
+from dvspipe.jobs.runs import Run
+from dvspipe.recordings.archive import Archive
+from dvspipe.show.summary import Inside
+from dvspipe.snn.watching import watch
+
+
+def look(run: Run) -> tuple[NDArray[np.int32], dict[str, Any], Inside]:
+    """(events of the first test clip at full resolution [T,2,H,W], answer, what went on inside).
+
+    The answer is {"truth", "label", "confidence"}. Always the archive's first test window: runs on one dataset see the
+    same events, and nobody chose a beautiful one.
+    """
+    archive, frames = Archive(find_or_make(run.data["dataset"])), run.recipe.frames
+    segment = next(segment for segment in archive.segments if segment.split == "test")
+    own, label = ClipDataset(archive.path, [segment], frames.bin_us, frames.n_bins, frames.downsample)[0]
+    seen = watch(run.model, torch.as_tensor(own)[:, None])
+    score = rate(seen.out[:, None])
+    answer = {
+        "truth": run.classes[int(label)],
+        "label": run.classes[int(score.argmax())] if score.any() else None,
+        "confidence": float(confidence(score)[0]),
+    }
+    maps = {name: value for name, value in asdict(seen).items() if name != "out"}
+    return ClipDataset(archive.path, [segment], frames.bin_us, frames.n_bins)[0][0], answer, Inside(**maps)
