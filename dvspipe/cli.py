@@ -165,10 +165,8 @@ def evaluate(run: Path, /, *, beside: Path | None = None, json: Json = False) ->
 
 @app.command
 def compare(
-    pipeline: str,
-    /,
-    *,
-    vary: Annotated[list[str], Parameter(negative=())],
+    *pipelines: str,
+    vary: Annotated[list[str] | None, Parameter(negative=())] = None,
     seeds: int = 3,
     set_: Set = None,
     out: Path | None = None,
@@ -178,19 +176,20 @@ def compare(
 
     Parameters
     ----------
-    pipeline
-        A recipe's name, or a path to a TOML file.
+    pipelines
+        Names of recipes, or paths to TOML files, all on one dataset.
     vary
-        key=a,b,c; the first value is the control. May be repeated: all combinations are run.
+        key=a,b,c. May be repeated: all combinations are run. The first recipe with the first values is the control.
     seeds
         Trainings per setting.
     out
         Folder of the cells. Finished ones are not run again. Default: ./runs/compare-<recipe>.
     """
-    _check_recipe(pipeline, set_)
+    for pipeline in pipelines:
+        _check_recipe(pipeline, set_)
     from dvspipe.jobs.compare import compare as job
 
-    return _finish("compare", job(pipeline, vary, seeds, set_ or [], out), json)
+    return _finish("compare", job(pipelines, vary or [], seeds, set_ or [], out), json)
 
 
 @app.command

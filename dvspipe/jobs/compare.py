@@ -1,4 +1,4 @@
-"""`dvspipe compare`: one recipe, several settings and seeds; the next run picks every finished cell up from its JSON."""
+"""`dvspipe compare`: recipes, settings and seeds; the next run picks every finished cell up from its JSON."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from dvspipe.jobs.archives import archive_path, cores, find_or_make, short_hash
 from dvspipe.jobs.compare_report import REPORT, report_comparison
 from dvspipe.jobs.runs import write_json
 from dvspipe.metrics.paired import mean_std, paired_difference
-from dvspipe.recipes import load_card, load_recipe
+from dvspipe.recipes import Recipe, load_card, load_recipe
 from dvspipe.show.comparison import comparison_markdown
 from dvspipe.show.progress import progress
 
+RECIPE = "recipe"  # what varies where several recipes are compared
 FIGURES = (
     "accuracy",
     "val_accuracy",
@@ -40,18 +41,35 @@ FIGURES = (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One training: a setting (overrides `a.b=c`) and a seed."""
+    """One training: a recipe, a setting and a seed. `varied` are the values that make the setting, by key."""
 
     pipeline: str
-    setting: str
+    varied: dict[str, str]
     overrides: tuple[str, ...]
     seed: int
-    folder: Path
+    out: Path
+
+    @property
+    def setting(self) -> str:
+        """What varies: "attention=TCSA", and the recipe's name where there are several."""
+        named = [value if key == RECIPE else f"{key.rpartition('.')[2]}={value}" for key, value in self.varied.items()]
+        return ", ".join(named)
+
+    @property
+    def folder(self) -> Path:
+        """Its own."""
+        return self.out / f"{self.setting}, seed {self.seed}".replace("/", "_")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe. Raises RecipeError."""
+        return load_recipe(self.pipeline, self.sets)
 
     @property
     def sets(self) -> list[str]:
         """All overrides of the recipe."""
-        return [*self.overrides, f"train.seed={self.seed}"]
+        chosen = [f"{key}={value}" for key, value in self.varied.items() if key != RECIPE]
+        return [*self.overrides, *chosen, f"train.seed={self.seed}"]
 
     @property
     def run(self) -> Path:
@@ -61,67 +79,76 @@ class Cell:
     @property
     def result(self) -> Path:
         """Where the finished cell's figures are; named after what made them, so that no other recipe's are picked up."""
-        recipe = load_recipe(self.pipeline, self.sets)
+        recipe = self.recipe
         made_of = recipe.model_dump_json() + str(archive_path(recipe.dataset, load_card(recipe.dataset)))
         return self.folder / f"{short_hash(made_of)}.json"
 
 
 def compare(
-    pipeline: str, vary: Sequence[str], seeds: int = 3, overrides: Sequence[str] = (), out: Path | None = None
+    pipelines: Sequence[str],
+    vary: Sequence[str] = (),
+    seeds: int = 3,
+    overrides: Sequence[str] = (),
+    out: Path | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates every setting with every seed.
 
-    `vary` are `key=a,b,c`; several are combined. Returns `rows`: per setting mean and standard deviation of accuracy,
+    A setting is a recipe with one value of every `vary`, which are `key=a,b,c`; the first one is the control. All
+    recipes must be on one dataset. Returns `rows`: per setting mean and standard deviation of accuracy,
     NASAR (also untrained), spikes, energy; beside the first setting, seed by seed: `difference` of accuracy with its
     95 % interval, `spikes_saved` (share), `energy_ratio` (its energy / own). Also saved as compare.json and table.md in
     the folder, with a `report` to look at. Raises UsageError, RecipeError before anything is trained.
     """
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: allowed is at least 1.")
-    folder = (out or Path("runs") / f"compare-{Path(pipeline).stem}").absolute()
-    cells = _cells(pipeline, vary, seeds, overrides, folder)
+    name = " + ".join(Path(each).stem for each in pipelines)
+    folder = (out or Path("runs") / f"compare-{name.replace(' + ', '-')}").absolute()
+    cells = _cells(pipelines, vary, seeds, overrides, folder)
     make_folder(folder, RunError)
-    find_or_make(load_recipe(pipeline, cells[0].sets).dataset)  # once, not once per process
-    _run([cell for cell in cells if not cell.result.is_file()], len(cells), Path(pipeline).stem)
+    find_or_make(cells[0].recipe.dataset)  # once, not once per process
+    _run([cell for cell in cells if not cell.result.is_file()], len(cells), name)
     measured, report = _measured(cells), str(folder / REPORT)
-    result = {"pipeline": pipeline, "seeds": seeds, "rows": _rows(measured), "out": str(folder), "report": report}
+    result = {"pipeline": name, "seeds": seeds, "rows": _rows(measured), "out": str(folder), "report": report}
     write_json(folder / "compare.json", result)
     with replacing(folder / "table.md", RunError) as beside:
         beside.write_text(comparison_markdown(result), encoding="utf-8")
-    varied = {cell.setting: dict(each.split("=", 1) for each in cell.overrides[-len(vary) :]) for cell in cells}
+    varied = {cell.setting: cell.varied for cell in cells}
     runs = {cell.setting: cell.run for cell in reversed(cells)}  # the first seed's stays
-    report_comparison(result, measured, runs, varied, load_recipe(pipeline, cells[0].sets))
+    report_comparison(result, measured, runs, varied, cells[0].recipe)
     return result
 
 
-def _cells(pipeline: str, vary: Sequence[str], seeds: int, overrides: Sequence[str], folder: Path) -> list[Cell]:
+def _cells(
+    pipelines: Sequence[str], vary: Sequence[str], seeds: int, overrides: Sequence[str], out: Path
+) -> list[Cell]:
+    if not vary and len(pipelines) < 2:
+        raise UsageError(
+            "compare needs at least one --vary key=a,b,c, for example --vary snn.attention=none,TCSA; or several recipes."
+        )
     choices = [_choices(text) for text in vary]
-    if not choices:
-        raise UsageError("compare needs at least one --vary key=a,b,c, for example --vary snn.attention=none,TCSA.")
-    cells = []
-    for chosen in itertools.product(*choices):
-        sets = (*overrides, *chosen)
-        setting = ", ".join(_short(each) for each in chosen)
-        cells += [
-            Cell(pipeline, setting, sets, seed, folder / f"{setting}, seed {seed}".replace("/", "_"))
-            for seed in range(seeds)
-        ]
-    for cell in cells:  # every recipe is right before the first is trained
-        load_recipe(pipeline, cell.sets)
+    cells = [
+        Cell(pipeline, _named(pipelines, pipeline) | dict(chosen), tuple(overrides), seed, out)
+        for pipeline in pipelines
+        for chosen in itertools.product(*choices)
+        for seed in range(seeds)
+    ]
+    datasets = {
+        cell.recipe.dataset: cell.pipeline for cell in cells
+    }  # every recipe is right before the first is trained
+    if len(datasets) > 1:
+        raise UsageError(f"compare needs one dataset, these recipes have several: {datasets}")
     return cells
 
 
-def _short(choice: str) -> str:
-    """train.lr=0.001 -> lr=0.001"""
-    key, _, value = choice.partition("=")
-    return f"{key.rpartition('.')[2]}={value}"
+def _named(pipelines: Sequence[str], pipeline: str) -> dict[str, str]:
+    return {RECIPE: Path(pipeline).stem} if len(pipelines) > 1 else {}
 
 
-def _choices(text: str) -> list[str]:
+def _choices(text: str) -> list[tuple[str, str]]:
     key, sign, values = text.partition("=")
     if not sign or not values:
         raise RecipeError("--vary", [f"'{text}': expected key=a,b,c, for example snn.attention=none,relu,TCSA"])
-    return [f"{key}={value}" for value in values.split(",")]
+    return [(key, value) for value in values.split(",")]
 
 
 def _run(cells: Sequence[Cell], total: int, name: str) -> None:

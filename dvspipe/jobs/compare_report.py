@@ -44,7 +44,7 @@ def report_comparison(
     )
     summary = replace(summary, looked=_looked(summary, runs))
     keys = dict.fromkeys(key for values in varied.values() for key in values)
-    title = f"{Path(result['pipeline']).stem}: {', '.join(keys)}"
+    title = f"{result['pipeline']}: {', '.join(keys)}"
     return write_comparison(Path(result["out"]) / REPORT, title, summary, notes(recipe, result["seeds"]))
 
 

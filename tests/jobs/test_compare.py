@@ -55,7 +55,7 @@ def test_settings_keep_values_with_dots(workplace, archive, monkeypatch):
     from dvspipe.jobs.compare import _cells
 
     monkeypatch.chdir(workplace.folder)
-    cells = _cells("tiny-none.toml", ["train.lr=0.001,0.01", "snn.attention=none,relu"], 1, [], workplace.folder)
+    cells = _cells(["tiny-none.toml"], ["train.lr=0.001,0.01", "snn.attention=none,relu"], 1, [], workplace.folder)
     assert [cell.setting for cell in cells][:2] == ["lr=0.001, attention=none", "lr=0.001, attention=relu"]
 
 
@@ -63,8 +63,8 @@ def test_another_recipe_shares_no_cells(compared, workplace, monkeypatch):
     from dvspipe.jobs.compare import Cell
 
     monkeypatch.chdir(workplace.folder)
-    one = Cell("tiny-none.toml", "s", ("train.epochs=1",), 0, workplace.folder)
-    other = Cell("tiny-none.toml", "s", ("train.epochs=2",), 0, workplace.folder)
+    one = Cell("tiny-none.toml", {"train.epochs": "1"}, (), 0, workplace.folder)
+    other = Cell("tiny-none.toml", {"train.epochs": "2"}, (), 0, workplace.folder)
     assert one.result != other.result
 
 
@@ -74,4 +74,21 @@ def test_wrong_settings_are_refused_before_anything_runs(workplace, vary):
     assert code == 2
     assert out == ""
     assert "attention" in err or "attn" in err
+    assert not (workplace.folder / "never").exists()
+
+
+def test_several_recipes_are_settings_too(compared, workplace):
+    """Nothing varies but the recipe."""
+    arguments = ("compare", "tiny-none.toml", "tiny-TCSA.toml", "--seeds", "1", "--set", "train.epochs=1")
+    result = workplace.json(*arguments, "--out", "recipes")
+    assert [row["setting"] for row in result["rows"]] == ["tiny-none", "tiny-TCSA"]
+    assert result["rows"][1]["params"]["mean"] > result["rows"][0]["params"]["mean"]
+    assert "tiny-none + tiny-TCSA" in (workplace.folder / "recipes" / "report.html").read_text()
+
+
+def test_one_recipe_alone_and_two_datasets_are_refused(workplace):
+    assert "--vary" in workplace.call("compare", "demo-none", "--out", "never")[2]
+    code, _, err = workplace.call("compare", "demo-none", "gait-sim-none", "--out", "never")
+    assert code == 2
+    assert "gait-sim" in err and "gesture-sim-small" in err
     assert not (workplace.folder / "never").exists()
