@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from dvspipe.snn.layers.parts import INPUT, Part
 from dvspipe.snn.networks.network import Network
-from dvspipe.snn.parts import INPUT, Part
 
 
 @dataclass(frozen=True)

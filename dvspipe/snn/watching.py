@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from dvspipe.snn.attention.factors import FactorAttention
 from dvspipe.snn.attention.gate import gate
+from dvspipe.snn.layers.over_time import POOLED
 from dvspipe.snn.networks.network import Network
-from dvspipe.snn.over_time import POOLED
 
 Maps = dict[str, NDArray[np.float32]]
 FACTORS = ("time", "channel", "space")

@@ -8,7 +8,7 @@ from dvspipe.errors import ShapeError, UsageError
 from dvspipe.snn.attention import build_attention
 from dvspipe.snn.attention.eca import kernel_size
 from dvspipe.snn.counting import count_network, trainable
-from dvspipe.snn.layers import Spiking
+from dvspipe.snn.layers.spiking import Spiking
 from dvspipe.snn.networks import build_network
 from dvspipe.snn.neurons import fire_and_reset, integrate, make_neuron
 

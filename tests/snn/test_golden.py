@@ -10,7 +10,7 @@ import torch
 from dvspipe.snn.attention.choice import VARIANTS
 from dvspipe.snn.attention.released import ReleasedAttention
 from dvspipe.snn.attention.spatial import SpatialScore
-from dvspipe.snn.layers import ConvLayer
+from dvspipe.snn.layers.spiking import ConvLayer
 from dvspipe.snn.lif import LIF
 from dvspipe.snn.neurons import make_neuron
 

@@ -10,7 +10,7 @@ from dvspipe.errors import ShapeError, UsageError
 from dvspipe.snn.attention import build_attention
 from dvspipe.snn.attention.choice import VARIANTS
 from dvspipe.snn.counting import count_network, trainable
-from dvspipe.snn.layers import LayerState, Spiking
+from dvspipe.snn.layers.spiking import LayerState, Spiking
 from dvspipe.snn.networks import build_network
 from dvspipe.snn.neurons import make_neuron
 

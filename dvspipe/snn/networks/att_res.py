@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from dvspipe.errors import UsageError
 from dvspipe.snn.attention import build_attention
-from dvspipe.snn.logits import Logits
+from dvspipe.snn.layers.logits import Logits
+from dvspipe.snn.layers.residual import NeuronLayer, ResidualBlock, Stem
+from dvspipe.snn.layers.row import Row
 from dvspipe.snn.networks.network import Layer, Network
 from dvspipe.snn.neurons import Neuron, make_neuron
-from dvspipe.snn.residual import NeuronLayer, ResidualBlock, Stem
-from dvspipe.snn.row import Row
 
 CHANNELS = (64, 128, 256, 512)
 DROPOUT = 0.2

@@ -6,9 +6,9 @@ from functools import partial
 from typing import ClassVar
 
 from dvspipe.errors import UsageError
-from dvspipe.snn.attended import AttendedConv, HiddenLayer
 from dvspipe.snn.attention import build_attention
-from dvspipe.snn.logits import Logits
+from dvspipe.snn.layers.attended import AttendedConv, HiddenLayer
+from dvspipe.snn.layers.logits import Logits
 from dvspipe.snn.networks.network import Layer, Network
 from dvspipe.snn.neurons import Neuron, make_neuron
 

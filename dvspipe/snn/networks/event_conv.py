@@ -11,7 +11,7 @@ from typing import ClassVar
 from dvspipe.errors import UsageError
 from dvspipe.snn.attention import build_attention
 from dvspipe.snn.attention.slot import Attention
-from dvspipe.snn.layers import ConvLayer, FullLayer
+from dvspipe.snn.layers.spiking import ConvLayer, FullLayer
 from dvspipe.snn.networks.network import Network
 from dvspipe.snn.neurons import Neuron, make_neuron
 

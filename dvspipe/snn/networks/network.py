@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from dvspipe.errors import ShapeError
-from dvspipe.snn.over_time import Probe as Probe
-from dvspipe.snn.row import Layer as Layer
-from dvspipe.snn.row import Row, State
+from dvspipe.snn.layers.over_time import Probe as Probe
+from dvspipe.snn.layers.row import Layer as Layer
+from dvspipe.snn.layers.row import Row, State
 
 NetworkState = State
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from dvspipe.errors import ShapeError
-from dvspipe.snn.over_time import Probe, under
-from dvspipe.snn.parts import DENSE, Part
+from dvspipe.snn.layers.over_time import Probe, under
+from dvspipe.snn.layers.parts import DENSE, Part
 
 State = tuple[Any, ...]
 Call = Callable[[Tensor, Any, Probe | None], tuple[Tensor, Any]]

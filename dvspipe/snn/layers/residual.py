@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from dvspipe.errors import UsageError, nearest
 from dvspipe.snn.attention.slot import Attention, Memory
+from dvspipe.snn.layers.over_time import Probe, attend, check_live, each_frame, report
+from dvspipe.snn.layers.parts import DENSE, Part
 from dvspipe.snn.lif import LIF
 from dvspipe.snn.neurons import Neuron
-from dvspipe.snn.over_time import Probe, attend, check_live, each_frame, report
-from dvspipe.snn.parts import DENSE, Part
 
 ACTS_ON = ("branch", "sum")
 SECOND_GAMMA = 0.2  # a block's second batch norm starts at this share of the others, so that shortcuts dominate

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvspipe.snn.attention.slot import Attention, Memory
+from dvspipe.snn.layers.over_time import POOLED, Probe, check_live, report
+from dvspipe.snn.layers.parts import Part
 from dvspipe.snn.lif import LIF, Membrane
 from dvspipe.snn.neurons import Neuron
-from dvspipe.snn.over_time import POOLED, Probe, check_live, report
-from dvspipe.snn.parts import Part
 
 
 class LayerState(NamedTuple):

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dvspipe.snn.over_time import Probe
-from dvspipe.snn.parts import Part
+from dvspipe.snn.layers.over_time import Probe
+from dvspipe.snn.layers.parts import Part
 
 
 class Logits(nn.Module):

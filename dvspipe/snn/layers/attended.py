@@ -11,11 +11,11 @@ import math
 from torch import Tensor, nn
 
 from dvspipe.snn.attention.slot import Attention
-from dvspipe.snn.layers import LayerState
+from dvspipe.snn.layers.over_time import POOLED, Probe, attend, check_live, each_frame, report
+from dvspipe.snn.layers.parts import Part
+from dvspipe.snn.layers.spiking import LayerState
 from dvspipe.snn.lif import LIF
 from dvspipe.snn.neurons import Neuron
-from dvspipe.snn.over_time import POOLED, Probe, attend, check_live, each_frame, report
-from dvspipe.snn.parts import Part
 
 
 class AttendedConv(nn.Module):
