@@ -83,12 +83,18 @@ def unpaced(frames: Iterable[NDArray[np.int32]]) -> Iterator[LiveBin]:
 
 
 def paced(frames: Iterable[NDArray[np.int32]], bin_us: int, speed: float, ring: Ring) -> Iterator[LiveBin]:
-    """Bins at `speed` times real time, read in a thread of their own. Leaving the iteration ends the thread."""
+    """Bins at `speed` times real time, read in a thread of their own. Leaving the iteration ends the thread.
+
+    The camera's clock starts so that the first bin is due when it has been read: opening a file and compiling are no
+    part of a recording, and must not push its first bins out of the ring.
+    """
 
     def read() -> None:
+        start = 0.0
         try:
-            start = time.perf_counter()
             for index, frame in enumerate(frames):
+                if index == 0:
+                    start = time.perf_counter() - bin_us / 1e6 / speed
                 due = start + (index + 1) * bin_us / 1e6 / speed
                 wait = due - time.perf_counter()
                 if wait > 0:
