@@ -44,7 +44,8 @@ def report_comparison(
     )
     summary = replace(summary, looked=_looked(summary, runs))
     keys = dict.fromkeys(key for values in varied.values() for key in values)
-    title = f"{result['pipeline']}: {', '.join(keys)}"
+    several = len(result["pipeline"].split(" + ")) > 1  # their names are in the table
+    title = f"{Path(recipe.dataset).stem if several else result['pipeline']}: {', '.join(keys)}"
     return write_comparison(Path(result["out"]) / REPORT, title, summary, notes(recipe, result["seeds"]))
 
 

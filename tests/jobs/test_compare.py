@@ -83,7 +83,7 @@ def test_several_recipes_are_settings_too(compared, workplace):
     result = workplace.json(*arguments, "--out", "recipes")
     assert [row["setting"] for row in result["rows"]] == ["tiny-none", "tiny-TCSA"]
     assert result["rows"][1]["params"]["mean"] > result["rows"][0]["params"]["mean"]
-    assert "tiny-none + tiny-TCSA" in (workplace.folder / "recipes" / "report.html").read_text()
+    assert "<h1>tiny: recipe</h1>" in (workplace.folder / "recipes" / "report.html").read_text()
 
 
 def test_one_recipe_alone_and_two_datasets_are_refused(workplace):
