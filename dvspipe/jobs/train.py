@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from dvspipe.data.augment import Augmentation
 from dvspipe.data.clips import ClipDataset
 from dvspipe.data.splits import Splits, split_published, split_subjects, split_walks
-from dvspipe.errors import RunError
+from dvspipe.errors import DatasetError, RunError
 from dvspipe.frames import collate
 from dvspipe.jobs.archives import find_or_make, fingerprint
 from dvspipe.jobs.runs import (
@@ -58,6 +58,7 @@ def train(
     folder = _folder_to_resume(name, out, recipe) if resume else None
     archive = Archive(find_or_make(recipe.dataset))
     splits = held_out(archive.segments, recipe.train)
+    check_length(splits.train, recipe.frames, archive.path)
     torch.manual_seed(recipe.train.seed)
     network = network_of(recipe, len(archive.classes), archive.sensor_size)
     if recipe.train.start is not None and not resume:
@@ -93,6 +94,17 @@ def held_out(segments: Sequence[Segment], settings: TrainSettings) -> Splits:
         return split_walks(segments, settings.val_share, settings.seed)
     assert settings.val_subjects is not None  # the recipe has been validated
     return split_subjects(segments, settings.val_subjects, settings.seed)
+
+
+def check_length(segments: Sequence[Segment], frames: FramesSettings, source: Path) -> None:
+    """Raises DatasetError where no window is as long as a clip: most of what trained would be empty bins."""
+    longest_us, clip_us = max(each.stop_us - each.start_us for each in segments), frames.bin_us * frames.n_bins
+    if clip_us > longest_us:
+        raise DatasetError(
+            f"{source}: a clip of {frames.n_bins} bins of {frames.bin_us / 1000:g} ms lasts {clip_us / 1000:g} ms, the longest "
+            f"of {len(segments)} training windows {longest_us / 1000:g} ms. Set frames.n_bins to at most "
+            f"{longest_us // frames.bin_us}, or a shorter frames.bin_us."
+        )
 
 
 def start_from(network: Network, recipe: Recipe, folder: Path) -> None:

@@ -77,6 +77,12 @@ def test_validation_is_said_once(workplace):
         assert "val_subjects" in message
 
 
+def test_a_clip_longer_than_every_recording(workplace, archive):
+    message = complaint(workplace, "train", "tiny-none.toml", "--set", "frames.n_bins=13", code=1)
+    assert "lasts 650 ms, the longest of 22 training windows 600 ms" in message
+    assert "frames.n_bins to at most 12" in message
+
+
 def test_weights_of_another_T(workplace, trained, archive):
     arguments = ("--set", f"train.start={trained['run']}", "--set", "frames.n_bins=6")
     message = complaint(workplace, "train", "tiny-TCSA.toml", *arguments, code=1)
