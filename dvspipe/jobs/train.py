@@ -101,8 +101,8 @@ def check_length(segments: Sequence[Segment], frames: FramesSettings, source: Pa
     longest_us, clip_us = max(each.stop_us - each.start_us for each in segments), frames.bin_us * frames.n_bins
     if clip_us > longest_us:
         raise DatasetError(
-            f"{source}: a clip of {frames.n_bins} bins of {frames.bin_us / 1000:g} ms lasts {clip_us / 1000:g} ms, the longest "
-            f"of {len(segments)} training windows {longest_us / 1000:g} ms. Set frames.n_bins to at most "
+            f"{source}: a clip of {frames.n_bins} bins of {frames.bin_us / 1000:g} ms lasts {clip_us / 1000:g} ms, "
+            f"the longest of {len(segments)} training windows {longest_us / 1000:g} ms. Set frames.n_bins to at most "
             f"{longest_us // frames.bin_us}, or a shorter frames.bin_us."
         )
 
