@@ -54,11 +54,30 @@ def front(points: Sequence[Point]) -> list[Point]:
     return sorted((point for point in points if not beaten(point)), key=lambda point: point.mean)
 
 
+def _log_limits(points: Sequence[Point]) -> tuple[float, float]:
+    """Of spikes, with a margin of 9 % of the decades between fewest and most, and at least a quarter of one."""
+    low, high = (
+        np.log10(min(min(point.spikes) for point in points)),
+        np.log10(max(max(point.spikes) for point in points)),
+    )
+    margin = max(0.09 * (high - low), 0.125)
+    return float(10 ** (low - margin)), float(10 ** (high + margin))
+
+
+def _limits(points: Sequence[Point]) -> tuple[float, float]:
+    """Of accuracies in %, seeds and bars inside."""
+    ends = [point.mean[1] + sign * 100 * _std(point.accuracy) for point in points for sign in (-1, 1)]
+    ends += [100 * each for point in points for each in point.accuracy]
+    margin = max(0.12 * (max(ends) - min(ends)), 0.5)
+    return min(ends) - margin, max(ends) + margin
+
+
 @style()
 def accuracy_spikes(points: Sequence[Point]) -> str:
     """Accuracy (%) against spikes per sample (log): means with standard deviations, seeds as small dots, the front."""
     figure, (axes,) = sheet(WIDE, 4.9)
     axes.set_xscale("log")
+    axes.set(xlim=_log_limits(points), ylim=_limits(points))  # before anything is drawn: one point alone has no extent
     best = front(points)
     for point in points:
         colour, (spikes, accuracy) = palette.SERIES[0] if point in best else MUTED, point.mean
@@ -68,7 +87,6 @@ def accuracy_spikes(points: Sequence[Point]) -> str:
     steps = [point.mean for point in best]
     axes.step(*zip(*steps), where="post", color=palette.SERIES[0], linewidth=1.2, linestyle=(0, (4, 3)), zorder=0)
     axes.set(xlabel="spikes per sample (log scale; fewer to the left)", ylabel="accuracy (%)")
-    axes.margins(0.09, 0.12)
     _plain_log(axes.xaxis)
     _name(axes, points, best)
     return svg(figure, "Accuracy against spikes per sample of every setting, with the Pareto front")
