@@ -25,7 +25,9 @@ class LayerCount:
     `gate_macs` is what the attention says of itself, for each time that a factor is made: in placement `released` TA,
     CA and SA once per clip; in `paper` CA and SA once per step, so T times; in `causal` TA too. T is the network's
     `steps`. Pooling is additions and comparisons, not counted. `scale_macs`: one product per element and per factor,
-    as the paper's energy figures imply, although an implementation may merge some.
+    as the paper's energy figures imply, although an implementation may merge some. `gate_macs_every_step` is what the
+    gates of a clip cost where nothing is computed once that repeats (GAC's convolutions as released). `by_numbers`: real
+    numbers at the rate of the source drive the weights, as behind GAC.
     """
 
     name: str
@@ -37,6 +39,8 @@ class LayerCount:
     macs: int
     gate_macs: int
     scale_macs: int
+    gate_macs_every_step: int = 0
+    by_numbers: bool = False
 
 
 def trainable(module: nn.Module | None) -> int:
@@ -65,6 +69,7 @@ def count_network(network: Network) -> dict[str, Any]:
 
 def _count(part: Part) -> LayerCount:
     attention, (channels, height, width) = part.attention, part.attended
+    made = attention.gate_macs((height, width)) if attention else 0
     return LayerCount(
         name=part.name,
         kind=part.kind,
@@ -73,8 +78,10 @@ def _count(part: Part) -> LayerCount:
         attention_parameters=trainable(attention),
         neurons=part.neurons,
         macs=part.macs,
-        gate_macs=attention.gate_macs((height, width)) if attention else 0,
-        scale_macs=channels * height * width * attention.factors if attention else 0,
+        gate_macs=part.gate_macs + made,
+        scale_macs=part.scale_macs + (channels * height * width * attention.factors if attention else 0),
+        gate_macs_every_step=part.gate_macs_every_step + made,
+        by_numbers=part.by_numbers,
     )
 
 

@@ -31,6 +31,8 @@ from dvspipe.errors import UsageError, nearest
 from dvspipe.snn.surrogates import fire, surrogate_number
 
 RESETS = ("zero", "clamp_threshold", "subtract")
+ADAPTS = ("none", "shared", "steps")
+CONSTRAINTS = ("none", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Neuron:
     `reset` after a spike: "zero" (MA-SNN's paper), "clamp_threshold" (its released code) or "subtract".
     `surrogate_scale` is the half width of rectangle and triangle, the slope of the others. With `learn_leak` a layer
     learns the share 1 - keep that leaks away per step, and `keep` is where it starts (Fang et al., ICCV 2021).
+
+    `adapt` learns `keep` and `gain`, each by itself: "steps" one pair per time step (ASNN, arXiv 2408.12407; code
+    hhx0320/ASNN), "shared" one pair for all steps, its control; `learn_leak` then adds nothing. Both start at the
+    constants here. `constrain` "sigmoid" holds keep in (0, 1) and gain between 0 and twice its start. "none" is the
+    released code: a keep that training drives above 1 makes the membrane grow without bound, a negative gain turns the
+    current's sign.
     Raises `UsageError` for a value outside its range.
     """
 
@@ -53,12 +61,14 @@ class Neuron:
     surrogate_scale: float
     bias: float = 0.0
     learn_leak: bool = False
+    adapt: str = "none"
+    constrain: str = "sigmoid"
 
     def __post_init__(self) -> None:
         surrogate_number(self.surrogate)
-        if self.reset not in RESETS:
-            known = ", ".join(RESETS)
-            raise UsageError(f"unknown reset '{self.reset}'{nearest(self.reset, list(RESETS))}: known are {known}")
+        _check_word("reset", self.reset, RESETS)
+        _check_word("adapt", self.adapt, ADAPTS)
+        _check_word("constrain", self.constrain, CONSTRAINTS)
         if not 0.0 <= self.keep < 1.0:
             raise UsageError(f"keep = {self.keep}: the share of the membrane kept per step must be in [0, 1)")
         if self.learn_leak and self.keep == 0.0:
@@ -67,6 +77,11 @@ class Neuron:
             raise UsageError(f"surrogate_scale = {self.surrogate_scale}: must be above 0")
         if not all(map(math.isfinite, (self.gain, self.bias, self.v_th, self.surrogate_scale))):
             raise UsageError(f"neuron constants must be finite, got {self}")
+        if self.adapt != "none" and self.constrain == "sigmoid" and 0.0 in (self.keep, self.gain):
+            raise UsageError(
+                f"keep = {self.keep}, gain = {self.gain} with adapt = '{self.adapt}': a sigmoid never gets to 0; start "
+                "both elsewhere, or set constrain = 'none'"
+            )
 
     @property
     def v_reset(self) -> float:
@@ -81,6 +96,11 @@ class Neuron:
         return math.isclose(self.gain, 1.0 - self.keep)
 
 
+def _check_word(setting: str, word: str, known: tuple[str, ...]) -> None:
+    if word not in known:
+        raise UsageError(f"unknown {setting} '{word}'{nearest(word, list(known))}: known are {', '.join(known)}")
+
+
 _MA_SNN = Neuron(0.3, 1.0, 0.3, "clamp_threshold", False, False, "rectangle", 0.25)
 _SPIKINGJELLY = Neuron(0.5, 0.5, 1.0, "zero", False, True, "atan", 2.0)
 
@@ -91,6 +111,7 @@ PRESETS: dict[str, Neuron] = {
     "gac": Neuron(0.5, 1.0, 1.0, "zero", True, False, "triangle", 1.0),  # bollossom/GAC on CIFAR; TET
     "spikingjelly": _SPIKINGJELLY,  # LIFNode, tau 2
     "plif": replace(_SPIKINGJELLY, learn_leak=True),  # Fang et al., ICCV 2021: 1 - keep = sigmoid(w), tau 2 at first
+    "asnn": Neuron(0.5, 0.5, 1.0, "subtract", True, False, "sigmoid", 4.0),  # hhx0320/ASNN; the method: adapt="steps"
     "norse": Neuron(0.9, 0.1, 1.0, "zero", True, False, "superspike", 1.0),  # LIFBoxCell() of Norse 1.1
 }
 
@@ -165,6 +186,21 @@ def integrate(x: Tensor, v: Tensor, neuron: Neuron, leak: Tensor | None = None) 
     scaled, p = _leaking(x, v, neuron, leak)
     u: Tensor = v + p.tau_mem_inv * (scaled + p.v_leak - v)
     return u
+
+
+def adapted_rates(leak: Tensor, gain: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor]:
+    """(keep, gain) of a neuron that adapts, from its two learned departures [T] from the constants it starts at."""
+    if neuron.constrain == "none":
+        return neuron.keep + leak, neuron.gain + gain
+    return (math.log(neuron.keep / (1.0 - neuron.keep)) + leak).sigmoid(), 2.0 * neuron.gain * gain.sigmoid()
+
+
+def integrate_adapted(x: Tensor, v: Tensor, keep: Tensor, gain: Tensor, bias: float) -> Tensor:
+    """Potential u = keep·v + gain·x + bias for learned `keep` [] and `gain` [] of one step; `x` and `v` [B,...].
+
+    Not Norse's expression, which divides by a leak that is free to become 0 here.
+    """
+    return keep * v + gain * x.to(v.dtype) + bias
 
 
 def fire_and_reset(u: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor]:

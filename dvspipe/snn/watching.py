@@ -31,6 +31,8 @@ class Watched:
     """`out` [T,K] of the network and, by layer: `spikes` [H,W] of layers with pixels, `rates` [T] (NSAR of the layer),
     and the gates used, gain · sigmoid(score): `time` [T], `channel` [C] or [T,C], `space` [H,W] or [T,H,W], the
     latter where they are made anew at every step. `neutral` is the gate of a score of 0, None without attention.
+    `steps` [T,H,W] are the spikes of every step, mean over channels; `code` what a gate behind the stem did (GAC), likewise:
+    its `gate` and the `coded` output.
     """
 
     out: Tensor
@@ -40,6 +42,8 @@ class Watched:
     channel: Maps = field(default_factory=dict)
     space: Maps = field(default_factory=dict)
     neutral: float | None = None
+    steps: Maps = field(default_factory=dict)
+    code: Maps = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -51,23 +55,25 @@ def watch(network: Network, frames: Tensor) -> Watched:
     """
     spikes: Maps = {}
     rates: Maps = {}
+    steps: Maps = {}
 
     def probe(name: str, fired: Tensor) -> None:
         if name.endswith(POOLED):
             return
         if fired.ndim == _CLIP:
-            spikes[name] = _numbers(fired.float().mean((0, 1, 2)))
+            steps[name] = _numbers(fired.float().mean((1, 2)))
+            spikes[name] = steps[name].mean(0)
         rates[name] = _numbers(fired.float().flatten(1).mean(1))
 
     training = network.training
-    with _gates(network) as used:
+    with _gates(network) as used, _coding(network) as code:
         try:
             out, _ = network.eval()(frames, probe=probe)
         finally:
             network.train(training)
     gains = [module.gain for module in network.modules() if isinstance(module, FactorAttention) and module.factors]
     neutral = gains[0] / 2 if gains else None
-    return Watched(out[:, 0].float().cpu(), spikes, rates, **used, neutral=neutral)
+    return Watched(out[:, 0].float().cpu(), spikes, rates, **used, neutral=neutral, steps=steps, code=code)
 
 
 @contextmanager
@@ -81,6 +87,24 @@ def _gates(network: nn.Module) -> Iterator[dict[str, Maps]]:
                 hooks.append(score.register_forward_hook(_listener(used[factor], _layer(path), factor, module.gain)))
     try:
         yield used
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def _coding(network: Network) -> Iterator[Maps]:
+    """Listens to the layer behind the stem, where it is one that can say its `gate`."""
+    heard: Maps = {}
+
+    def listen(module: Any, given: Any, made: Any) -> None:
+        gate = module.gate(given[0]).expand_as(made[0])
+        heard.update(gate=_numbers(gate.mean((1, 2))), coded=_numbers(made[0].mean((1, 2))))
+
+    gated = [layer for layer in network.layers.values() if callable(getattr(layer, "gate", None))]
+    hooks = [layer.register_forward_hook(listen) for layer in gated]
+    try:
+        yield heard
     finally:
         for hook in hooks:
             hook.remove()

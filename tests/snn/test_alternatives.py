@@ -9,6 +9,7 @@ from dvspipe.snn.attention import build_attention
 from dvspipe.snn.attention.eca import kernel_size
 from dvspipe.snn.counting import count_network, trainable
 from dvspipe.snn.layers.spiking import Spiking
+from dvspipe.snn.lif import LIF
 from dvspipe.snn.networks import build_network
 from dvspipe.snn.neurons import fire_and_reset, integrate, make_neuron
 
@@ -71,7 +72,7 @@ def test_per_step_formulas_on_the_current(variant, gain):
 @pytest.mark.parametrize("placement", ["paper", "causal"])
 @pytest.mark.parametrize("variant", PER_STEP)
 def test_per_step_formulas_on_the_membrane(variant, placement):
-    layer = Spiking(make_neuron(), build(variant, placement=placement, gate_gain=2)).double()
+    layer = Spiking(LIF(make_neuron()), build(variant, placement=placement, gate_gain=2)).double()
     x = current().requires_grad_()
     v, wanted = torch.zeros_like(x[0]), []
     for now in x.unbind(0):

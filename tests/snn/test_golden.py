@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from dvspipe.encoders.choice import build_encoder
 from dvspipe.snn.attention.choice import VARIANTS
 from dvspipe.snn.attention.released import ReleasedAttention
 from dvspipe.snn.attention.spatial import SpatialScore
+from dvspipe.snn.kit import Kit
+from dvspipe.snn.layers.over_time import repeats
 from dvspipe.snn.layers.spiking import ConvLayer
+from dvspipe.snn.layers.stem import Stem
 from dvspipe.snn.lif import LIF
 from dvspipe.snn.neurons import make_neuron
 
@@ -87,7 +91,8 @@ def test_golden_layer(path, variant):
     _, steps, channels_in, height, width = x.shape
     channels = len(golden["conv.weight"])
     attention = attention_of(variant, golden, steps, channels)
-    layer = ConvLayer((channels_in, channels), (height, width), 2, make_neuron("ma-snn"), attention)
+    layer = ConvLayer((channels_in, channels), (height, width), 2, Kit(steps=steps, neuron=make_neuron("ma-snn")))
+    layer.spiking.attention = attention
     weights = {f"{part}.{key}": golden[f"{name}.{key}"] for part, name in (("conv", "conv"), ("norm", "bn"))
                for key in ("weight", "bias")}  # fmt: skip
     assert not set(weights) - set(layer.state_dict())
@@ -121,3 +126,31 @@ def test_golden_gac_neuron(path):
     golden = read(path)
     spikes, _ = LIF(make_neuron("gac"))(time_first(golden["current"]).contiguous())
     assert (time_first(spikes) != golden["spikes"]).float().mean() <= 1e-3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=f"{path.parent.name}/{path.stem}") for path in FILES if "encoded" in read(path)],
+)
+def test_golden_gac_encoder(path):
+    """Image to coded spikes: stem, neurons and gate, with the step-independent part computed once."""
+    golden = read(path)
+    _, steps, channels, height, width = golden["current"].shape
+    kit = Kit(steps=steps, neuron=make_neuron("gac"))
+    settings = {"kernel": golden["space.w0"].shape[-1], "t_ratio": ratio(steps, len(golden["time.w0"]))}
+    encoder = build_encoder("gac", steps, **settings)
+    stem = Stem((golden["image"].shape[1], channels), (height, width), kit)
+    gated = encoder.front(kit, channels, (height, width))
+    stem.weights.load_state_dict({f"{n}.{key.split('.')[1]}": value for n, name in enumerate(("conv", "bn"))
+                                  for key, value in golden.items() if key.startswith(f"{name}.")}, strict=False)  # fmt: skip
+    gated.load_state_dict({"time.w0.weight": golden["time.w0"], "time.w1.weight": golden["time.w1"],
+                           "space.0.1.weight": golden["space.w0"], "space.2.1.weight": golden["space.w1"]},
+                          strict=False)  # fmt: skip
+    current, _ = stem(encoder(golden["image"]), None)
+    assert repeats(current), "the stem must have run once"
+    torch.testing.assert_close(time_first(current), golden["current"], rtol=1e-4, atol=1e-5)
+    coded, _ = gated(current, None)
+    wrong = (time_first(coded) - golden["encoded"]).abs() > 1e-5
+    assert wrong.float().mean() <= 1e-3
+    each, _ = gated(current.clone(memory_format=torch.contiguous_format), None)
+    torch.testing.assert_close(each, coded, rtol=1e-5, atol=1e-6)  # made anew at every step, as released

@@ -11,6 +11,7 @@ from dvspipe.snn.attention import build_attention
 from dvspipe.snn.attention.choice import VARIANTS
 from dvspipe.snn.counting import count_network, trainable
 from dvspipe.snn.layers.spiking import LayerState, Spiking
+from dvspipe.snn.lif import LIF
 from dvspipe.snn.networks import build_network
 from dvspipe.snn.neurons import make_neuron
 
@@ -26,7 +27,7 @@ def spiking(variant, placement, neuron="ma-snn", **changes):
     attention = build_attention(variant, placement=placement, **{**SLOT, **changes})
     for weights in attention.parameters():
         torch.nn.init.normal_(weights, std=0.5)
-    return Spiking(make_neuron(neuron), attention).double()
+    return Spiking(LIF(make_neuron(neuron)), attention).double()
 
 
 def current(*shape):
@@ -104,7 +105,7 @@ def test_full_layers_have_temporal_attention_or_none(placement):
 
 def test_the_relu_alone_is_the_same_control_in_any_placement():
     x = current()
-    wanted = Spiking(make_neuron(), build_attention("relu", **SLOT))(x, None)[0]
+    wanted = Spiking(LIF(make_neuron()), build_attention("relu", **SLOT))(x, None)[0]
     assert all(torch.equal(spiking("relu", placement)(x, None)[0], wanted) for placement in PLACEMENTS)
 
 
@@ -147,7 +148,7 @@ def test_neutral_gates_of_gain_two_are_no_attention(placement, variant):
     layer, x = spiking(variant, placement, gate_gain=2), current()
     for weights in layer.attention.parameters():
         torch.nn.init.zeros_(weights)
-    bare, state = Spiking(make_neuron(), None), None
+    bare, state = Spiking(LIF(make_neuron()), None), None
     spikes, last = layer(x, None)
     wanted, after = bare(x, None)
     assert torch.equal(spikes, wanted) and wanted.any()

@@ -13,7 +13,8 @@ from dvspipe.snn.neurons import PRESETS
 
 
 def words(setting):
-    return set(get_args(SnnSettings.model_fields[setting].annotation))
+    annotation = SnnSettings.model_fields[setting].annotation
+    return {word for part in get_args(annotation) for word in get_args(part) or [part]} - {type(None)}
 
 
 @pytest.mark.parametrize(

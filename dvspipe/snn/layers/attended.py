@@ -10,12 +10,10 @@ import math
 
 from torch import Tensor, nn
 
-from dvspipe.snn.attention.slot import Attention
+from dvspipe.snn.kit import Kit
 from dvspipe.snn.layers.over_time import POOLED, Probe, attend, check_live, each_frame, report
 from dvspipe.snn.layers.parts import Part
 from dvspipe.snn.layers.spiking import LayerState
-from dvspipe.snn.lif import LIF
-from dvspipe.snn.neurons import Neuron
 
 
 class AttendedConv(nn.Module):
@@ -29,22 +27,21 @@ class AttendedConv(nn.Module):
         channels: tuple[int, int],
         size: tuple[int, int],
         pool: int,
-        neuron: Neuron,
-        attention: Attention | None,
+        kit: Kit,
     ) -> None:
         super().__init__()
         self.size, self.out_size = size, (size[0] // pool, size[1] // pool)
         self.conv = nn.Conv2d(*channels, 3, padding=1)
-        self.attention = attention
-        self.norm = nn.BatchNorm2d(channels[1])
-        self.lif = LIF(neuron)
+        self.attention = kit.gate(channels[1])
+        self.norm = kit.norm2d(channels[1])
+        self.lif = kit.lif()
         self.pool = nn.MaxPool2d(pool) if pool > 1 else nn.Identity()
         _start(self.conv, std=math.sqrt(2 / (9 * channels[1])))  # Kaiming, fan out
 
     @property
     def live(self) -> bool:
         """Whether `step` gives what `forward` gives."""
-        return self.attention is None or self.attention.live
+        return bool(self.lif.live) and (self.attention is None or self.attention.live)
 
     def forward(self, x: Tensor, state: LayerState | None, probe: Probe | None = None) -> tuple[Tensor, LayerState]:
         """[T,B,C,H,W] -> (spikes [T,B,C',H',W'], state)."""
@@ -80,14 +77,17 @@ class AttendedConv(nn.Module):
 class HiddenLayer(nn.Module):
     """Feature maps -> average over a `grid` of (H,W) cells -> linear map with bias -> neurons, without batch norm."""
 
-    live = True
-
-    def __init__(self, channels: int, grid: tuple[int, int], features: int, neuron: Neuron) -> None:
+    def __init__(self, channels: int, grid: tuple[int, int], features: int, kit: Kit) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(grid)
         self.linear = nn.Linear(channels * grid[0] * grid[1], features)
-        self.lif = LIF(neuron)
+        self.lif = kit.lif()
         _start(self.linear, std=0.01)
+
+    @property
+    def live(self) -> bool:
+        """Whether `step` gives what `forward` gives."""
+        return bool(self.lif.live)
 
     def forward(self, x: Tensor, state: Tensor | None, probe: Probe | None = None) -> tuple[Tensor, Tensor]:
         """Spikes [T,B,C,H,W] -> (spikes [T,B,F], potential [B,F])."""

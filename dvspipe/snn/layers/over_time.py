@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dvspipe.errors import UsageError
 from dvspipe.snn.attention.slot import Attention, Memory
@@ -19,9 +19,25 @@ IMAGE = 4  # axes of one step of feature maps, [B,C,H,W]
 
 def each_frame(weights: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """`weights` over [T,B,C,H,W] as one batch of T·B, so that batch norm shares its statistics over time; or over
-    [B,C,H,W].
+    [B,C,H,W]. Where every step is the same frame, `weights` run once, unless they tell the steps apart.
     """
-    return weights(x) if x.ndim == IMAGE else weights(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    if x.ndim == IMAGE:
+        return weights(x)
+    if repeats(x) and not _stepwise(weights):
+        once = weights(x[0])
+        return once.expand(len(x), *once.shape)
+    return weights(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+def repeats(x: Tensor) -> bool:
+    """Whether a clip [T,...] is one frame shown T times, as `Tensor.expand` writes it: without a copy."""
+    return len(x) > 1 and x.stride(0) == 0
+
+
+def _stepwise(weights: Callable[[Tensor], Tensor]) -> bool:
+    """Whether some norm in it treats every step by itself."""
+    modules = weights.modules() if isinstance(weights, nn.Module) else ()
+    return any(getattr(module, "stepwise", False) for module in modules)
 
 
 def attend(attention: Attention | None, x: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

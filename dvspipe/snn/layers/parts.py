@@ -21,6 +21,9 @@ class Part:
     `macs` at full density; `computed` the values that the weights give, before pooling; `kept` those that the way back
     needs, without what attention keeps. Attention acts on `attended` (C,H,W): where its placement says so inside
     the neurons (`in_neurons`), otherwise on a tensor of all steps at once.
+    A gate that is no `Attention` says itself what it costs: `gate_macs` per clip, where what repeats is made once, and
+    `gate_macs_every_step` where it is not; `scale_macs` per frame. `real`: what leaves is real numbers, not spikes, at the
+    rate of the neurons; the weights after it then are driven `by_numbers`.
     """
 
     kind: str
@@ -35,3 +38,8 @@ class Part:
     name: str = ""
     source: str | None = None
     leaving: str = ""
+    gate_macs: int = 0
+    gate_macs_every_step: int = 0
+    scale_macs: int = 0
+    real: bool = False
+    by_numbers: bool = False

@@ -11,58 +11,22 @@ multiply-accumulates. Knows no network and no image size but its own.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from dvspipe.errors import UsageError, nearest
-from dvspipe.snn.attention.slot import Attention, Memory
+from dvspipe.snn.attention.slot import Memory
+from dvspipe.snn.kit import Kit
 from dvspipe.snn.layers.over_time import Probe, attend, check_live, each_frame, report
 from dvspipe.snn.layers.parts import DENSE, Part
+from dvspipe.snn.layers.stem import Size, conv_norm, half
 from dvspipe.snn.lif import LIF
-from dvspipe.snn.neurons import Neuron
 
 ACTS_ON = ("branch", "sum")
 SECOND_GAMMA = 0.2  # a block's second batch norm starts at this share of the others, so that shortcuts dominate
-Size = tuple[int, int]
 Fire = Callable[[LIF, Tensor, Tensor | None], tuple[Tensor, Tensor]]
-
-
-def half(size: Size) -> Size:
-    """(H,W) after a stride of 2, odd sizes rounded up."""
-    return -(-size[0] // 2), -(-size[1] // 2)
-
-
-def conv_norm(channels: tuple[int, int], kernel: int, stride: int, gamma: float) -> nn.Sequential:
-    """Convolution without bias that keeps the size (over `stride`, rounded up), then batch norm starting at `gamma`."""
-    conv = nn.Conv2d(*channels, kernel, stride, kernel // 2, bias=False)
-    norm = nn.BatchNorm2d(channels[1])
-    nn.init.constant_(norm.weight, gamma)
-    return nn.Sequential(conv, norm)
-
-
-class Stem(nn.Module):
-    """Frames [T,B,C,H,W] -> first membrane input at half the size, by a convolution 7x7 that sees pixels, not spikes."""
-
-    live = True
-
-    def __init__(self, channels: tuple[int, int], size: Size, gamma: float) -> None:
-        super().__init__()
-        self.size = half(size)
-        self.weights = conv_norm(channels, 7, 2, gamma)
-
-    def forward(self, x: Tensor, state: tuple[()] | None, probe: Probe | None = None) -> tuple[Tensor, tuple[()]]:
-        """[T,B,C,H,W] -> ([T,B,C',H/2,W/2], nothing to carry)."""
-        return each_frame(self.weights, x), ()
-
-    step = forward
-
-    def parts(self) -> list[Part]:
-        """Weights without neurons."""
-        conv = self.weights[0]
-        pixels = self.size[0] * self.size[1]
-        computed = conv.out_channels * pixels
-        return [Part("conv", (self.weights,), 0, conv.weight.numel() * pixels, computed, kept=computed)]
 
 
 class BlockState(NamedTuple):
@@ -76,9 +40,9 @@ class BlockState(NamedTuple):
 class ResidualBlock(nn.Module):
     """Basic block of an MS-ResNet; `size` is (H,W) of its input. `acts_on` says where attention acts, "branch" or "sum".
 
-    Where stride or channels change, the shortcut is an average pool and a convolution 1x1 with batch norm, otherwise
-    nothing. Batch norms start at the neurons' threshold, the branch's last one at `second_gamma` of it.
-    Raises `UsageError` for another word.
+    Where stride or channels change, the shortcut is a convolution 1x1 with norm, after an average pool where it is
+    `pooled` and with the stride itself otherwise (bollossom/GAC); elsewhere it is nothing. Norms start at `gamma` (None:
+    the neurons' threshold), the branch's last one at `second_gamma` of it. Raises `UsageError` for another word.
     """
 
     def __init__(
@@ -86,30 +50,34 @@ class ResidualBlock(nn.Module):
         channels: tuple[int, int],
         size: Size,
         stride: int,
-        neuron: Neuron,
-        attention: Attention | None,
+        kit: Kit,
         acts_on: str = "branch",
+        *,
+        gamma: float | None = None,
         second_gamma: float = SECOND_GAMMA,
+        pooled: bool = True,
     ) -> None:
         super().__init__()
         if acts_on not in ACTS_ON:
             known = ", ".join(ACTS_ON)
             raise UsageError(f"unknown block '{acts_on}'{nearest(acts_on, list(ACTS_ON))}: known are {known}")
-        inside, outside = channels
+        (inside, outside), start = channels, kit.threshold_gamma if gamma is None else gamma
         self.acts_on, self.size, self.out_size = acts_on, size, half(size) if stride == 2 else size
-        self.lif1, self.lif2 = LIF(neuron), LIF(neuron)
-        self.weights1 = conv_norm(channels, 3, stride, neuron.v_th)
-        self.weights2 = conv_norm((outside, outside), 3, 1, neuron.v_th * second_gamma)
-        self.attention = attention
+        self.lif1, self.lif2 = kit.lif(), kit.lif()
+        self.weights1 = conv_norm(channels, 3, stride, kit, start)
+        self.weights2 = conv_norm((outside, outside), 3, 1, kit, start * second_gamma)
+        self.attention = kit.gate(outside)
         self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inside != outside:
+        if (stride != 1 or inside != outside) and pooled:
             pool = nn.AvgPool2d(stride, ceil_mode=True)  # rounds up as the strided convolution does
-            self.shortcut = nn.Sequential(pool, conv_norm(channels, 1, 1, neuron.v_th))
+            self.shortcut = nn.Sequential(pool, conv_norm(channels, 1, 1, kit, start))
+        elif stride != 1 or inside != outside:
+            self.shortcut = conv_norm(channels, 1, stride, kit, start)
 
     @property
     def live(self) -> bool:
         """Whether `step` gives what `forward` gives."""
-        return self.attention is None or self.attention.live
+        return bool(self.lif1.live) and (self.attention is None or self.attention.live)
 
     def forward(self, x: Tensor, state: BlockState | None, probe: Probe | None = None) -> tuple[Tensor, BlockState]:
         """Membrane input [T,B,C,H,W] -> ([T,B,C',H',W'], state). The probe hears "lif1" and "lif2"."""
@@ -125,7 +93,9 @@ class ResidualBlock(nn.Module):
         report(probe, "lif1", spikes)
         spikes, v2 = fire(self.lif2, each_frame(self.weights1, spikes), before.v2)
         report(probe, "lif2", spikes)
-        branch, shortcut = each_frame(self.weights2, spikes), each_frame(self.shortcut, x)
+        branch, shortcut = each_frame(self.weights2, spikes), x
+        if not isinstance(self.shortcut, nn.Identity):
+            shortcut = each_frame(self.shortcut, x)
         if self.acts_on == "sum":
             branch, memory = attend(self.attention, branch + shortcut, before.memory)
         else:
@@ -167,13 +137,16 @@ class ResidualBlock(nn.Module):
 
 
 class NeuronLayer(nn.Module):
-    """Neurons without weights: membrane input -> spikes, the end of an MS-ResNet. `shape` is (C,H,W)."""
+    """Neurons without weights: membrane input -> spikes, the end of an MS-ResNet. `shape` is (C,H,W) or (F,)."""
 
-    live = True
-
-    def __init__(self, shape: tuple[int, int, int], neuron: Neuron) -> None:
+    def __init__(self, shape: tuple[int, ...], kit: Kit) -> None:
         super().__init__()
-        self.shape, self.lif = shape, LIF(neuron)
+        self.shape, self.lif = shape, kit.lif()
+
+    @property
+    def live(self) -> bool:
+        """Whether `step` gives what `forward` gives."""
+        return bool(self.lif.live)
 
     def forward(self, x: Tensor, state: Tensor | None, probe: Probe | None = None) -> tuple[Tensor, Tensor]:
         """[T,B,C,H,W] -> (spikes [T,B,C,H,W], potential [B,C,H,W])."""
@@ -189,5 +162,5 @@ class NeuronLayer(nn.Module):
 
     def parts(self) -> list[Part]:
         """Neurons without weights."""
-        neurons = self.shape[0] * self.shape[1] * self.shape[2]
+        neurons = prod(self.shape)
         return [Part("lif", (self.lif,), neurons, 0, neurons, kept=neurons, source="")]

@@ -59,10 +59,12 @@ class Row(nn.ModuleDict):
         """Those of all layers in order, named "layer.part", each with the name of its source where it has one here."""
         found: list[Part] = []
         for name, layer in self.items():
-            before = _under(found[-1].name, found[-1].leaving) if found else None
+            last = found[-1] if found else None
+            before = last and _given(last)
             for part in layer.parts():
                 source = _under(name, part.source) if part.source not in (None, DENSE) else part.source or before
-                found.append(replace(part, name=_under(name, part.name), source=source))
+                numbers = part.by_numbers or (part.source is None and last is not None and last.real)
+                found.append(replace(part, name=_under(name, part.name), source=source, by_numbers=numbers))
         return found
 
     def _run(self, x: Tensor, state: State | None, probe: Probe | None, calls: Sequence[Call]) -> tuple[Tensor, State]:
@@ -76,6 +78,12 @@ class Row(nn.ModuleDict):
             x, layer_state = call(x, before, under(probe, name))
             after.append(layer_state)
         return x, tuple(after)
+
+
+def _given(last: Part) -> str:
+    """The source that `last` is to the layer after it: the name of its rate, if it has one."""
+    has_rate = last.neurons or last.leaving or not last.real
+    return _under(last.name, last.leaving) if has_rate else DENSE
 
 
 def _under(name: str, inner: str | None) -> str:

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvspipe.snn.attention.slot import Attention, Memory
+from dvspipe.snn.kit import Kit
 from dvspipe.snn.layers.over_time import POOLED, Probe, check_live, report
 from dvspipe.snn.layers.parts import Part
 from dvspipe.snn.lif import LIF, Membrane
-from dvspipe.snn.neurons import Neuron
 
 
 class LayerState(NamedTuple):
@@ -33,15 +33,15 @@ class LayerState(NamedTuple):
 class Spiking(nn.Module):
     """Current -> spikes: attention on the current and, in some placements, on the membrane; then the neurons fire."""
 
-    def __init__(self, neuron: Neuron, attention: Attention | None) -> None:
+    def __init__(self, lif: LIF, attention: Attention | None) -> None:
         super().__init__()
         self.attention = attention
-        self.lif = LIF(neuron)
+        self.lif = lif
 
     @property
     def live(self) -> bool:
         """Whether `step` gives what `forward` gives."""
-        return self.attention is None or self.attention.live
+        return bool(self.lif.live) and (self.attention is None or self.attention.live)
 
     def forward(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Current [T,B,...] -> (spikes [T,B,...], state after the last step)."""
@@ -114,8 +114,7 @@ class ConvLayer(SpikingLayer):
         channels: tuple[int, int],
         size: tuple[int, int],
         pool: int,
-        neuron: Neuron,
-        attention: Attention | None,
+        kit: Kit,
         *,
         max_pool: int = 1,
         bias: bool = True,
@@ -124,9 +123,9 @@ class ConvLayer(SpikingLayer):
         self.size, self.neuron_size = size, (size[0] // pool, size[1] // pool)
         self.out_size = (self.neuron_size[0] // max_pool, self.neuron_size[1] // max_pool)
         self.conv = nn.Conv2d(*channels, 3, padding=1, bias=bias)
-        self.norm = nn.BatchNorm2d(channels[1])
+        self.norm = kit.norm2d(channels[1])
         self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
-        self.spiking = Spiking(neuron, attention)
+        self.spiking = Spiking(kit.lif(), kit.gate(channels[1]))
         self.leave = nn.MaxPool2d(max_pool) if max_pool > 1 else None
 
     @property
@@ -187,8 +186,7 @@ class FullLayer(SpikingLayer):
     def __init__(
         self,
         features: tuple[int, int],
-        neuron: Neuron,
-        attention: Attention | None,
+        kit: Kit,
         *,
         bare: bool = False,
         dropout: float = 0.0,
@@ -196,8 +194,8 @@ class FullLayer(SpikingLayer):
     ) -> None:
         super().__init__()
         self.linear = nn.Linear(*features, bias=not bare)
-        self.norm = nn.Identity() if bare else nn.BatchNorm1d(features[1])
-        self.spiking = Spiking(neuron, attention)
+        self.norm = nn.Identity() if bare else kit.norm1d(features[1])
+        self.spiking = Spiking(kit.lif(), kit.gate(features[1], spatial=False))
         self.dropout = dropout
         self.leave = Vote(votes) if votes > 1 else None
 

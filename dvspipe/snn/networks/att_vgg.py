@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from dvspipe.errors import UsageError
-from dvspipe.snn.attention import build_attention
+from dvspipe.snn.kit import Kit
 from dvspipe.snn.layers.attended import AttendedConv, HiddenLayer
-from dvspipe.snn.layers.logits import Logits
-from dvspipe.snn.networks.network import Layer, Network
-from dvspipe.snn.neurons import Neuron, make_neuron
+from dvspipe.snn.layers.logits import read_out
+from dvspipe.snn.networks.network import Layer, Network, check_positive
 
 GRID = (8, 8)
 HIDDEN = 1024
@@ -22,59 +20,37 @@ class AttVgg(Network):
     of 1024, scores [T,B,K] that do not spike.
 
     `size` (H,W) of a frame is free: 32x32 as published, or an ImageNet crop. `width` scales channels and hidden
-    layer. `attention` and the settings from `placement` on are `build_attention`'s; published is CSA with c_ratio 16.
+    layer. Published is attention CSA with c_ratio 16.
     The hidden layer has none. The released VGG-7 gives its head 512 channels where it has 128 and cannot run; here
     the head takes what there is. Raises `UsageError` for settings that do not fit.
     """
 
+    DEFAULTS: ClassVar[dict[str, Any]] = {"neuron": "spikingjelly", "c_ratio": 16}
     CHANNELS: ClassVar[tuple[int, ...]]
     POOL_AFTER: ClassVar[int]
 
     def __init__(
         self,
+        kit: Kit,
         *,
         classes: int,
-        steps: int,
-        attention: str = "none",
-        neuron: str | Neuron = "spikingjelly",
         size: tuple[int, int] = (32, 32),
         in_channels: int = 3,
         width: float = 1.0,
-        placement: str = "released",
-        c_ratio: int = 16,
-        t_ratio: int = 5,
-        gate_gain: float = 1.0,
-        relu: bool | None = None,
-        gate_start: str = "random",
-        attention_bins: int = 8,
     ) -> None:
-        if classes < 1 or steps < 1 or in_channels < 1 or min(size) < 2 or not width > 0:
-            raise UsageError(
-                f"{classes=}, {steps=}, {in_channels=}, {size=}, {width=}: positive, and at least 2x2 pixels"
-            )
-        kind, here = make_neuron(neuron), (int(size[0]), int(size[1]))
-        slot = partial(
-            build_attention,
-            attention,
-            placement=placement,
-            steps=steps,
-            c_ratio=c_ratio,
-            t_ratio=t_ratio,
-            gate_gain=gate_gain,
-            relu=relu,
-            gate_start=gate_start,
-            attention_bins=attention_bins,
-        )
+        check_positive(classes=classes, in_channels=in_channels, width=width)
+        here = (int(size[0]), int(size[1]))
+        if min(here) < 2:
+            raise UsageError(f"size (H,W) = {here}: at least 2x2 pixels")
         layers: dict[str, Layer] = {}
         before = in_channels
         for number, count in enumerate(self.CHANNELS, start=1):
             after, pool = max(1, round(count * width)), 2 if number == self.POOL_AFTER else 1
-            conv = AttendedConv((before, after), here, pool, kind, slot(channels=after))
+            conv = AttendedConv((before, after), here, pool, kit)
             layers[f"conv{number}"], before, here = conv, after, conv.out_size
         hidden = max(1, round(HIDDEN * width))
-        layers["fc1"] = HiddenLayer(before, GRID, hidden, kind)
-        layers["out"] = Logits(hidden, classes, DROPOUT)
-        super().__init__(layers, (in_channels, int(size[0]), int(size[1])))
+        layers["fc1"] = HiddenLayer(before, GRID, hidden, kit)
+        super().__init__(layers | read_out(kit, hidden, classes, DROPOUT), (in_channels, int(size[0]), int(size[1])))
 
 
 class AttVgg7(AttVgg):

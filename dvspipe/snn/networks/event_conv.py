@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import ClassVar
 
 from dvspipe.errors import UsageError
-from dvspipe.snn.attention import build_attention
-from dvspipe.snn.attention.slot import Attention
+from dvspipe.snn.kit import Kit
 from dvspipe.snn.layers.spiking import ConvLayer, FullLayer
-from dvspipe.snn.networks.network import Network
-from dvspipe.snn.neurons import Neuron, make_neuron
-
-Slot = Callable[..., Attention | None]
+from dvspipe.snn.networks.network import Network, check_positive
 
 
 @dataclass(frozen=True)
@@ -40,50 +34,26 @@ class Table:
 class EventConvNet(Network):
     """The layers of `table`: conv1, conv2, ..., then fc1 and out, all spiking.
 
-    `steps` is T of a clip (part of temporal attention's parameters), `size` (H,W) of a frame (None: the published
-    one), `width` scales channels and hidden layer. `attention` and the settings from `placement` on are
-    `build_attention`'s. Raises `UsageError` for settings that do not fit.
+    `kit` has T of a clip (part of temporal attention's parameters), neuron and attention; `size` (H,W) of a frame (None:
+    the published one), `width` scales channels and hidden layer. Raises `UsageError` for settings that do not fit.
     """
 
     table: ClassVar[Table]
 
     def __init__(
         self,
+        kit: Kit,
         *,
         classes: int,
-        steps: int,
-        attention: str = "none",
-        neuron: str | Neuron = "ma-snn",
         size: tuple[int, int] | None = None,
         in_channels: int = 2,
         width: float = 1.0,
-        placement: str = "released",
-        c_ratio: int = 8,
-        t_ratio: int = 5,
-        gate_gain: float = 1.0,
-        relu: bool | None = None,
-        gate_start: str = "random",
-        attention_bins: int = 8,
     ) -> None:
         here = self._checked(size)
-        if classes < 1 or steps < 1 or in_channels < 1 or not width > 0:
-            raise UsageError(f"{classes=}, {steps=}, {in_channels=}, {width=}: all must be positive")
-        slot = partial(
-            build_attention,
-            attention,
-            placement=placement,
-            steps=steps,
-            c_ratio=c_ratio,
-            t_ratio=t_ratio,
-            gate_gain=gate_gain,
-            relu=relu,
-            gate_start=gate_start,
-            attention_bins=attention_bins,
-        )
-        kind = make_neuron(neuron)
-        convolutions = self._convolutions(in_channels, here, width, kind, slot)
+        check_positive(classes=classes, in_channels=in_channels, width=width)
+        convolutions = self._convolutions(in_channels, here, width, kit)
         last = list(convolutions.values())[-1]
-        full = self._full(last.conv.out_channels * prod(last.out_size), classes, width, kind, slot)
+        full = self._full(last.conv.out_channels * prod(last.out_size), classes, width, kit)
         super().__init__({**convolutions, **full}, (in_channels, *here))
 
     def _checked(self, size: tuple[int, int] | None) -> tuple[int, int]:
@@ -96,27 +66,21 @@ class EventConvNet(Network):
             )
         return height, width
 
-    def _convolutions(
-        self, in_channels: int, here: tuple[int, int], width: float, kind: Neuron, slot: Slot
-    ) -> dict[str, ConvLayer]:
+    def _convolutions(self, in_channels: int, here: tuple[int, int], width: float, kit: Kit) -> dict[str, ConvLayer]:
         table, layers = self.table, {}
         for number, (count, window) in enumerate(zip(table.channels, table.pools), start=1):
             channels = max(1, round(count * width))
             pool, max_pool = (1, window) if table.max_pool else (window, 1)
-            attention = slot(channels=channels)
             layers[f"conv{number}"] = conv = ConvLayer(
-                (in_channels, channels), here, pool, kind, attention, max_pool=max_pool, bias=not table.bare
+                (in_channels, channels), here, pool, kit, max_pool=max_pool, bias=not table.bare
             )
             here, in_channels = conv.out_size, channels
         return layers
 
-    def _full(self, features: int, classes: int, width: float, kind: Neuron, slot: Slot) -> dict[str, FullLayer]:
+    def _full(self, features: int, classes: int, width: float, kit: Kit) -> dict[str, FullLayer]:
         table, layers = self.table, {}
         hidden = max(1, features // 4 if table.hidden is None else round(table.hidden * width))
         for name, outputs, votes in (("fc1", hidden, 1), ("out", classes * table.votes, table.votes)):
-            attention = slot(channels=outputs, spatial=False)
-            layers[name] = FullLayer(
-                (features, outputs), kind, attention, bare=table.bare, dropout=table.dropout, votes=votes
-            )
+            layers[name] = FullLayer((features, outputs), kit, bare=table.bare, dropout=table.dropout, votes=votes)
             features = outputs
         return layers

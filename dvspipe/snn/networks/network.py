@@ -6,30 +6,50 @@ Knows how frames enter and what a caller may get wrong; which layers there are i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from dvspipe.errors import ShapeError
+from dvspipe.errors import ShapeError, UsageError
 from dvspipe.snn.layers.over_time import Probe as Probe
+from dvspipe.snn.layers.over_time import repeats
 from dvspipe.snn.layers.row import Layer as Layer
 from dvspipe.snn.layers.row import Row, State
 
 NetworkState = State
 
 
+def check_positive(**numbers: float) -> None:
+    """Raises `UsageError` unless all are."""
+    if not all(value > 0 for value in numbers.values()):
+        said = ", ".join(f"{name}={value}" for name, value in numbers.items())
+        raise UsageError(f"{said}: all must be positive")
+
+
 class Network(nn.Module):
-    """`layers` in order; `frame_shape` is (C,H,W) of a frame."""
+    """`layers` in order; `frame_shape` is (C,H,W) of a frame. `DEFAULTS` are what a kind of network takes of a `Kit`
+    where nothing else is said; `HAS_STEM`, that its first layers are a stem and what the kit puts behind it.
+    """
+
+    DEFAULTS: ClassVar[dict[str, Any]] = {"neuron": "ma-snn"}
+    HAS_STEM: ClassVar[bool] = False
 
     def __init__(self, layers: Mapping[str, Layer], frame_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.layers = Row(layers)
         self.frame_shape = frame_shape
+        self._tells_steps_apart = any(getattr(module, "stepwise", False) for module in self.modules())
 
     @property
     def live(self) -> bool:
         """Whether the network can run one step at a time (`step`) with the result of a whole call."""
-        return bool(self.layers.live)
+        return bool(self.layers.live) and not self._tells_steps_apart
+
+    @property
+    def spiking_out(self) -> bool:
+        """Whether its outputs are spikes (or votes of them) rather than scores."""
+        return self.layers.parts()[-1].neurons > 0
 
     def forward(
         self, frames: Tensor, state: NetworkState | None = None, probe: Probe | None = None
@@ -44,7 +64,11 @@ class Network(nn.Module):
         self._check(frames, "T,B,C,H,W")
         if not len(frames):
             raise ShapeError(f"frames [T,B,C,H,W] = {list(frames.shape)} have no time step: T must be at least 1")
-        x = self._enter(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        if repeats(frames):
+            once = self._enter(frames[0])
+            x = once.expand(len(frames), *once.shape)
+        else:
+            x = self._enter(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         out, after = self.layers(x, state, probe)
         return out, after
 
@@ -57,6 +81,8 @@ class Network(nn.Module):
         `UsageError` when attention needs the whole clip, `ShapeError` when frame or state do not fit.
         """
         self._check(frame, "B,C,H,W")
+        if self._tells_steps_apart:
+            raise UsageError("norms 'tebn' and 'per-step' do not know which step a single one is: call on whole clips")
         out, after = self.layers.step(self._enter(frame), state, probe)
         return out, after
 
