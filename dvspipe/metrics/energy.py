@@ -11,6 +11,10 @@ accumulate:
   here, before the neurons.
 - Attention costs MACs: making the factors (dMAC1: all of a clip, once in `released`, at every step where the placement
   needs it) and multiplying them on (dMAC2, every step).
+- Behind a gate that lets real numbers through (GAC), weights multiply: MACs at the rate of the neurons.
+- A static image has a code instead of frames (`Code`): its analog steps cost the first layer MACs, its steps of spikes
+  accumulates. Where all steps are one image, what repeats can be made once, and published figures leave GAC's
+  convolutions out altogether: `COUNTINGS` tells the three, side by side. An ANN sees an image once.
 - What sparser spikes save (dAC) is in the rates. Neuron updates, folded batch norm, pooling and memory traffic are
   not counted.
 - The ANN twin is the same network on the same T frames with dense real-valued activations: all MACs, no attention.
@@ -21,6 +25,7 @@ Knows no network: layers come as plain descriptions (`snn.counting.LayerCount` i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dvspipe.errors import UsageError
@@ -39,6 +44,7 @@ RULES = [
     "Not counted: neuron updates, folded batch norm, pooling, memory traffic.",
     "ANN twin: the same network and T frames with dense activations, all MACs, no attention.",
 ]
+COUNTINGS = ("every step", "once", "gate excluded")
 PARTS = {
     "first_layer_uj": "first layer (MAC)",
     "accumulate_uj": "spiking layers (AC)",
@@ -64,37 +70,67 @@ class LayerCosts(Protocol):
     def gate_macs(self) -> int: ...
     @property
     def scale_macs(self) -> int: ...
+    @property
+    def gate_macs_every_step(self) -> int: ...
+    @property
+    def by_numbers(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Code:
+    """What the first layer sees of a static image: per step the share of values that are not zero and whether they are
+    real numbers; `repeats`: every step is the same image.
+    """
+
+    density: Sequence[float]
+    analog: Sequence[bool]
+    repeats: bool
 
 
 def energy(
-    layers: Sequence[LayerCosts], rates: Mapping[str, float], input_density: float, steps: int
+    layers: Sequence[LayerCosts],
+    rates: Mapping[str, float],
+    input_density: float | Code,
+    steps: int,
+    counting: str = "once",
 ) -> dict[str, Any]:
-    """Energy of one sample of T = `steps` frames.
+    """Energy of one sample of T = `steps` frames, or of an image's code.
 
     `rates` are spikes per neuron and step of the layers that have neurons; `input_density` is the share of non-zero
-    input pixels. Returns `energy_uj`, `energy_ann_uj`, `ratio_to_ann` (ANN / ours) and `breakdown`: `first_layer_uj`,
-    `accumulate_uj`, `dense_uj` (where there is any), `gate_uj`, `scale_uj` and `layers` (name -> µJ of its weights).
-    Raises `UsageError` for a missing rate or one outside [0, 1].
+    input pixels. `counting` is one of `COUNTINGS`: "every step" makes everything anew at every step, "once" makes what
+    repeats once (of images alone), "gate excluded" leaves the attention's cost out too. Returns `energy_uj`,
+    `energy_ann_uj`, `ratio_to_ann` (ANN / ours) and `breakdown`: `first_layer_uj`, `accumulate_uj`, `dense_uj` (where
+    there is any), `gate_uj`, `scale_uj` and `layers` (name -> µJ of its weights). Raises `UsageError` for a missing
+    rate, one outside [0, 1], or an unknown counting.
     """
     if not layers:
         raise UsageError("no layers given: the energy of nothing is not a figure")
-    known = {**rates, INPUT: input_density, DENSE: 1.0}
+    if counting not in COUNTINGS:
+        raise UsageError(f"unknown counting '{counting}': known are {', '.join(COUNTINGS)}")
+    known = {**rates, DENSE: 1.0}
+    first = next((layer.name for layer in layers if layer.source == INPUT), "")
+    entry = _entry_pj(input_density, f"input of layer '{first}'", steps, once=counting != "every step")
     by_kind, weights = dict.fromkeys((INPUT, "spikes", DENSE), 0.0), {}
     for layer in layers:
-        kind = layer.source if layer.source in (INPUT, DENSE) else "spikes"
+        kind = INPUT if layer.source == INPUT else DENSE if layer.source == DENSE or layer.by_numbers else "spikes"
         price = AC_PJ if kind == "spikes" else MAC_PJ
-        weights[layer.name] = layer.macs * steps * _rate(layer, known) * price / _PJ_PER_UJ
+        per_mac = entry if kind == INPUT else steps * _rate(layer, known) * price
+        weights[layer.name] = layer.macs * per_mac / _PJ_PER_UJ
         by_kind[kind] += weights[layer.name]
+    gates = {"every step": [layer.gate_macs_every_step for layer in layers], "gate excluded": [0]}
+    making = sum(gates.get(counting, [layer.gate_macs for layer in layers]))
+    scaling = 0 if counting == "gate excluded" else sum(layer.scale_macs for layer in layers) * steps
     breakdown: dict[str, Any] = {
         "first_layer_uj": by_kind[INPUT],
         "accumulate_uj": by_kind["spikes"],
         **({"dense_uj": by_kind[DENSE]} if by_kind[DENSE] else {}),
-        "gate_uj": sum(layer.gate_macs for layer in layers) * MAC_PJ / _PJ_PER_UJ,
-        "scale_uj": sum(layer.scale_macs for layer in layers) * steps * MAC_PJ / _PJ_PER_UJ,
+        "gate_uj": making * MAC_PJ / _PJ_PER_UJ,
+        "scale_uj": scaling * MAC_PJ / _PJ_PER_UJ,
         "layers": weights,
     }
     ours = sum(weights.values()) + breakdown["gate_uj"] + breakdown["scale_uj"]
-    ann = sum(layer.macs for layer in layers) * steps * MAC_PJ / _PJ_PER_UJ
+    passes = 1 if isinstance(input_density, Code) else steps
+    ann = sum(layer.macs for layer in layers) * passes * MAC_PJ / _PJ_PER_UJ
     return {
         "energy_uj": ours,
         "energy_ann_uj": ann,
@@ -103,13 +139,25 @@ def energy(
     }
 
 
+def _entry_pj(entry: float | Code, what: str, steps: int, once: bool) -> float:
+    """What one MAC of the first layer costs over all steps of a sample, pJ."""
+    if not isinstance(entry, Code):
+        return _share(entry, what) * steps * MAC_PJ
+    prices = [MAC_PJ if real else AC_PJ for real in entry.analog]
+    per_step = [_share(share, what) * price for share, price in zip(entry.density, prices)]
+    return per_step[0] if entry.repeats and once else sum(per_step)
+
+
+def _share(rate: float, what: str) -> float:
+    if not 0.0 <= rate <= 1.0:
+        raise UsageError(f"{what} has rate {rate}: a share must be between 0 and 1")
+    return rate
+
+
 def _rate(layer: LayerCosts, known: Mapping[str, float]) -> float:
     """Share of a layer's inputs that are not zero."""
     if layer.source not in known:
         raise UsageError(
             f"no firing rate for '{layer.source}', the input of layer '{layer.name}': known are {list(known)}"
         )
-    rate = known[layer.source]
-    if not 0.0 <= rate <= 1.0:
-        raise UsageError(f"input of layer '{layer.name}' has rate {rate}: a share must be between 0 and 1")
-    return rate
+    return _share(known[layer.source], f"input of layer '{layer.name}'")

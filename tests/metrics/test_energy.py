@@ -10,8 +10,9 @@ from dvspipe.metrics.energy import AC_PJ, MAC_PJ, energy
 RATES = {"a": 0.5, "b": 0.1, "c": 0.0}
 
 
-def layer(name, macs, source, gate=0, scale=0):
-    return SimpleNamespace(name=name, macs=macs, source=source, gate_macs=gate, scale_macs=scale)
+def layer(name, macs, source, gate=0, scale=0, every_step=None, by_numbers=False):
+    gates = {"gate_macs": gate, "gate_macs_every_step": gate if every_step is None else every_step}
+    return SimpleNamespace(name=name, macs=macs, source=source, scale_macs=scale, by_numbers=by_numbers, **gates)
 
 
 LAYERS = [layer("a", 1_000, "input", gate=50, scale=70), layer("b", 2_000, "a", gate=5), layer("c", 300, "b")]

@@ -1,0 +1,150 @@
+"""Gated attention coding (GAC): direct coding whose first spikes a learnt, step-dependent gate weighs.
+
+    X = norm(conv(image))       the network's stem, the same at every step
+    S = LIF(X)                  spikes
+    G = sigmoid(MT · MSC)       MT [T] from mean and maximum of X over (C,H,W), MSC [C,H,W] from two convolutions on X
+    Y = G · S                   real-valued where a neuron fired: what the network behind it sees
+
+Qiu et al., AAAI 2024 (arXiv 2308.06582); bollossom/GAC, CODE/CIFAR/models/GAU.py and MS_ResNet.py. No score is squashed
+before the product, so a neutral gate is 0.5, and a negative MT turns the meaning of MSC round. Because X repeats, MSC is
+made once; the released code makes it T times. Its T is fixed to 6 in two places; here it is the kit's. Y is not
+binary: weights that see it multiply (the 1x1 shortcut of an MS-ResNet's first block, or a next convolution).
+
+With neurons of threshold 1 (CIFAR), Y < 1 can fire nothing at the first step, and g <= 0.5 never anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dvspipe.encoders.direct import Direct
+from dvspipe.errors import UsageError, nearest
+from dvspipe.snn.attention.temporal import TemporalScore
+from dvspipe.snn.kit import Kit
+from dvspipe.snn.layers.over_time import Probe, each_frame, report
+from dvspipe.snn.layers.parts import DENSE, Part
+from dvspipe.snn.layers.residual import NeuronLayer
+
+GATES = ("full", "time", "space", "constant")
+NEUTRAL = 0.5
+
+
+def conv_same(channels: int, kernel: int) -> nn.Sequential:
+    """Convolution without bias that keeps the size; an even kernel's odd pixel of padding goes right and below, as in
+    torch's padding="same", but without its copy and its warning.
+    """
+    before, after = (kernel - 1) // 2, kernel // 2
+    pad = nn.ZeroPad2d((before, after, before, after)) if before != after else nn.Identity()
+    conv = nn.Conv2d(channels, channels, kernel, padding=0 if before != after else before, bias=False)
+    return nn.Sequential(pad, conv)
+
+
+class GatedCoding(nn.Module):
+    """The layer behind the stem. Ablations: `gate` of "time" or "space" alone or "constant" 0.5; not `spiking` gates the
+    current instead of the spikes (Y = G · X). Raises `UsageError` for an unknown gate or a kernel below 1.
+    """
+
+    live = False  # temporal scores are of all steps at once
+
+    def __init__(
+        self,
+        kit: Kit,
+        channels: int,
+        size: tuple[int, int],
+        *,
+        gate: str = "full",
+        kernel: int = 4,
+        t_ratio: int = 2,
+        spiking: bool = True,
+    ) -> None:
+        super().__init__()
+        if gate not in GATES:
+            raise UsageError(f"unknown gate '{gate}'{nearest(gate, list(GATES))}: known are {', '.join(GATES)}")
+        if kernel < 1:
+            raise UsageError(f"kernel = {kernel}: the gate's convolutions need at least 1")
+        self.steps, self.shape, self.kernel, self.spiking = kit.steps, (channels, *size), kernel, spiking
+        self.lif = kit.lif() if spiking else None
+        self.time = TemporalScore(kit.steps, t_ratio) if gate in ("full", "time") else None
+        self.space: nn.Module | None = None
+        if gate in ("full", "space"):
+            self.space = nn.Sequential(conv_same(channels, kernel), nn.ReLU(), conv_same(channels, kernel))
+
+    def forward(self, x: Tensor, state: Tensor | None, probe: Probe | None = None) -> tuple[Tensor, Tensor | None]:
+        """Current [T,B,C,H,W] -> (coded [T,B,C,H,W], potential [B,C,H,W]). The probe hears the spikes."""
+        gate = self.gate(x)
+        if self.lif is None:
+            return gate * x, None
+        spikes, v = self.lif(x, state)
+        report(probe, "", spikes)
+        return gate * spikes, v
+
+    def step(self, x: Tensor, state: Tensor | None, probe: Probe | None = None) -> tuple[Tensor, Tensor | None]:
+        """Never called: the layer is not live."""
+        raise UsageError("GAC scores all steps of an image at once and cannot run one step at a time")
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Current [T,B,C,H,W] -> gate, in a shape that broadcasts over it."""
+        scores = []
+        if self.time is not None:
+            mean, maximum = (made.expand(len(x), -1) for made in (x.mean((2, 3, 4)), x.amax((2, 3, 4))))
+            scores.append(self.time(mean, maximum)[:, :, None, None, None])
+        if self.space is not None:
+            scores.append(each_frame(self.space, x))
+        if not scores:
+            return x.new_full((1, 1, 1, 1, 1), NEUTRAL)
+        return torch.sigmoid(scores[0] * scores[1] if len(scores) == 2 else scores[0])
+
+    def parts(self) -> list[Part]:
+        """One: neurons, and a gate in place of weights. Kept are the current once, both layers of MSC once, and of every
+        step spikes, gate and product.
+        """
+        channels, height, width = self.shape
+        values = channels * height * width
+        space = 0 if self.space is None else 2 * self.kernel**2 * channels * values
+        time = 0 if self.time is None else self.time.w0.weight.numel() * 2 + self.time.w1.weight.numel()
+        return [
+            Part(
+                "gate",
+                (self,),
+                values if self.spiking else 0,
+                0,
+                values,
+                kept=4 * values,
+                gate_macs=space + time,
+                gate_macs_every_step=self.steps * space + time,
+                scale_macs=values * (2 if self.time is not None and self.space is not None else 1),
+                source="" if self.spiking else DENSE,
+                real=True,
+            )
+        ]
+
+
+class Gac(Direct):
+    """Direct coding with `GatedCoding` behind the stem; settings are that layer's."""
+
+    name = "gac"
+
+    def __init__(
+        self, steps: int, *, gate: str = "full", kernel: int = 4, t_ratio: int = 2, spiking: bool = True
+    ) -> None:
+        super().__init__(steps)
+        self._settings: dict[str, Any] = {"gate": gate, "kernel": kernel, "t_ratio": t_ratio, "spiking": spiking}
+
+    def front(self, kit: Kit, channels: int, size: tuple[int, int]) -> nn.Module:
+        """What stands behind the stem."""
+        return GatedCoding(kit, channels, size, **self._settings)
+
+
+class DirectLif(Direct):
+    """Direct coding with neurons behind the stem and no gate: the control that has GAC's topology. The released control
+    drops these neurons together with the gate.
+    """
+
+    name = "direct-lif"
+
+    def front(self, kit: Kit, channels: int, size: tuple[int, int]) -> nn.Module:
+        """What stands behind the stem."""
+        return NeuronLayer((channels, *size), kit)
