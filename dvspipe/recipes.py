@@ -1,7 +1,7 @@
 """Recipes and dataset cards: TOML -> validated settings, all faults at once.
 
-The only file that knows where recipes live; what they may say is `settings.py`. Needs no torch, so that `--help`,
-`datasets` and a wrong key answer at once.
+The only file that knows where recipes live; what they may say is `settings.py` and `cards.py`. Needs no torch, so that
+`--help`, `datasets` and a wrong key answer at once.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import tomllib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from dvspipe.cards import Card as Card
 from dvspipe.errors import RecipeError, UsageError, nearest
-from dvspipe.settings import Card as Card
 from dvspipe.settings import FramesSettings as FramesSettings
 from dvspipe.settings import Recipe as Recipe
 from dvspipe.settings import TrainSettings as TrainSettings
@@ -108,6 +108,8 @@ def _validate(model: type[Model], table: dict[str, Any], source: str) -> Model:
 def _fault(model: type[BaseModel], error: Any) -> str:
     """One readable line for one pydantic error."""
     where = ".".join(str(part) for part in error["loc"])
+    if not where:
+        return str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return f"unknown key '{where}'{_nearest_key(model, where)}"
     if error["type"] == "missing":
@@ -130,7 +132,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Every dotted key of a settings model."""
     found: list[str] = []
     for name, info in model.model_fields.items():
-        annotation = info.annotation
+        annotation = next((each for each in get_args(info.annotation) if isinstance(each, type)), info.annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             found += keys(annotation, f"{prefix}{name}.")
         else:

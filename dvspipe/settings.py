@@ -1,4 +1,4 @@
-"""What a recipe and a dataset card may say: every setting, its type, its range and its default.
+"""What a recipe may say: every setting, its type, its range and its default; what a card may say is `cards.py`.
 
 Knows the *names* of settings, never the code behind them. Where TOML files lie and how faults are told is `recipes.py`.
 """
@@ -26,10 +26,45 @@ class FramesSettings(Settings):
     random_start: bool = Field(True, description="training clips start anywhere in the segment")
 
 
+class EncoderSettings(Settings):
+    """[encoder]: a static image -> T steps. What a setting without a default does is the encoder's own affair."""
+
+    name: Literal[
+        "direct",
+        "direct-lif",
+        "gac",
+        "poisson",
+        "integrate",
+        "latency",
+        "latency-log",
+        "phase",
+        "burst",
+        "threshold",
+        "threshold-equal",
+        "rank",
+        "hybrid",
+        "single-spike",
+    ] = "direct"
+    steps: int = Field(gt=0, description="T")
+    normalise: bool | None = Field(
+        None, description="subtract the card's mean, divide by its std; default: where the encoder takes such values"
+    )
+    temporal: str | None = Field(None, description="hybrid: the spike code after the analog step; default: threshold")
+    own_stem: bool | None = Field(None, description="hybrid: a stem of its own for the analog step; default: yes")
+    order: Literal["msb", "lsb"] | None = Field(None, description="phase: which bit comes first")
+    weigh: bool | None = Field(None, description="phase: multiply every step by what its bit is worth")
+    silent_zero: bool | None = Field(None, description="latency: black pixels never fire")
+    gate: Literal["full", "time", "space", "constant"] | None = Field(None, description="gac: what the gate is made of")
+    kernel: int | None = Field(None, gt=0, description="gac: k of the gate's convolutions; default 4")
+    t_ratio: int | None = Field(None, gt=0, description="gac: reduction of the gate's temporal MLP; default 2")
+    spiking: bool | None = Field(None, description="gac: false gates the current instead of the spikes")
+
+
 class AugmentSettings(Settings):
-    """[augment]: tonic's event transforms, applied to training clips only."""
+    """[augment]: tonic's event transforms or torchvision's image transforms, applied to training samples only."""
 
     transforms: list[dict[str, Any]] = Field(default_factory=list, description="e.g. {name='DropEvent', p=0.1}")
+    mix: bool = Field(True, description="false leaves CutMix and MixUp out")
 
 
 class SnnSettings(Settings):
@@ -44,12 +79,42 @@ class SnnSettings(Settings):
         "att-res-104",
         "att-vgg-7",
         "att-vgg-11",
+        "lenet",
+        "spikformer",
+        "ms-resnet-18-cifar",
+        "ms-resnet-18",
+        "ms-resnet-34",
+        "ms-resnet-104",
+        "sew-resnet-18-cifar",
+        "sew-resnet-18",
+        "sew-resnet-34",
+        "resnet-18-cifar",
+        "resnet-18",
+        "resnet-34",
     ] = "three-conv"
     width: float = Field(1.0, gt=0, description="multiplies every hidden channel count")
     block: Literal["branch", "sum"] | None = Field(None, description="att-res: where attention acts; default: branch")
-    neuron: Literal["ma-snn", "ma-snn-paper", "ms-resnet", "gac", "norse", "spikingjelly", "plif"] = "ma-snn"
+    connect: Literal["ADD", "AND", "IAND"] | None = Field(None, description="sew-resnet: how spikes meet; default: ADD")
+    dim: int | None = Field(None, gt=0, description="spikformer: features of a token; default 384")
+    depth: int | None = Field(None, gt=0, description="spikformer: blocks; default 4")
+    heads: int | None = Field(None, gt=0, description="spikformer: default 12")
+    mlp_ratio: int | None = Field(None, gt=0, description="spikformer: default 4")
+    pool: Literal["max", "mean"] | None = Field(None, description="lenet: pooling of spikes; default: max")
+    neuron: Literal["ma-snn", "ma-snn-paper", "ms-resnet", "gac", "norse", "spikingjelly", "plif", "asnn"] | None = (
+        Field(None, description="default: the network's own")
+    )
     reset: Literal["clamp_threshold", "zero", "subtract"] | None = Field(None, description="default: the neuron's own")
     learn_leak: bool | None = Field(None, description="one learned leak per layer; default: the neuron's own")
+    adapt: Literal["none", "shared", "steps"] | None = Field(
+        None, description="learned leak and gain per layer, shared by all steps or one of each per step (ASNN)"
+    )
+    constrain: Literal["sigmoid", "none"] | None = Field(None, description="of learned leak and gain; default: sigmoid")
+    norm: Literal["bn", "tdbn", "tebn", "per-step"] = Field(
+        "bn", description="which steps share statistics, and scales"
+    )
+    step_scale: bool = Field(False, description="a learned factor for the scores of every step (ASNN)")
+    spiking_out: bool = Field(False, description="image networks: neurons behind the scores; outputs are spikes")
+    readout: Literal["mean", "first-spike"] = Field("mean", description="from outputs over T to an answer")
     surrogate_scale: float | None = Field(
         None, gt=0, description="half width of rectangle and triangle, slope of the others; default: the neuron's own"
     )
@@ -76,7 +141,12 @@ class TrainSettings(Settings):
     batch: int = Field(16, gt=0)
     lr: float = Field(1e-3, gt=0)
     schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = "one-cycle"
-    loss: Literal["mse-rate", "ce-rate"] = Field("mse-rate", description="mse-rate: mean output rate against one-hot")
+    loss: Literal["mse-rate", "ce-rate", "ce", "tet", "first-spike"] = Field(
+        "mse-rate", description="mse-rate: mean output rate against one-hot; ce: of the mean score; tet: of every step"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross-entropies")
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(0.0, ge=0)
     spike_penalty: float = Field(0.0, ge=0, description="weight of the network's NASAR in the training loss")
     protocol: Literal["validated", "published"] = Field(
@@ -84,6 +154,7 @@ class TrainSettings(Settings):
     )
     val_subjects: int | None = Field(None, gt=0, description="training subjects held out to choose the checkpoint")
     val_share: float | None = Field(None, gt=0, lt=1, description="or this share of every class's training recordings")
+    per_class: int | None = Field(None, gt=1, description="images: so many training images of every class, no more")
     start: str | None = Field(None, description="RUN whose weights the training starts from")
     seed: int = 0
     precision: Literal["auto", "32", "bf16"] = Field(
@@ -113,82 +184,23 @@ class LiveSettings(Settings):
 
 
 class Recipe(Settings):
-    """A whole experiment: data, frames, network, training, decision."""
+    """A whole experiment: data, frames or encoder, network, training, decision."""
 
     dataset: str
-    frames: FramesSettings
+    frames: FramesSettings | None = Field(None, description="of events; images have [encoder] instead")
+    encoder: EncoderSettings | None = Field(None, description="of images; events have [frames] instead")
     augment: AugmentSettings = AugmentSettings()
     snn: SnnSettings = SnnSettings()
     train: TrainSettings
     live: LiveSettings = LiveSettings()
 
-
-class SimulateSettings(Settings):
-    """[simulate] of a gesture-sim card: how much is simulated, and of whom. Subjects 1..23 train, 24..29 test."""
-
-    subjects: list[int] = Field(description="1..29")
-    lightings: list[int] = Field(description="0..2; every subject has one trial under each")
-    gesture_s: float = Field(gt=0, description="seconds of every labelled gesture")
-    pause_s: float = Field(gt=0, description="seconds between two gestures, ways out and in included")
-    seed: int = 0
-
-
-class WalkSettings(Settings):
-    """[walks] of a gait-sim card: who walks past the camera, how often and in which light. Session 1 trains, 2 tests."""
-
-    walkers: list[int] = Field(description="0..19; the walker is the class")
-    train_walks: int = Field(gt=0, description="walks of every walker in session 1")
-    test_walks: int = Field(gt=0, description="walks of every walker in session 2, other clothes and light")
-    walk_s: float = Field(gt=0, description="seconds of every walk")
-    light: Literal["day", "night"] = "day"
-    seed: int = 0
-
-
-class TonicSettings(Settings):
-    """[tonic] of a card of kind tonic: which of tonic's datasets, and which part of a recording is one sample."""
-
-    name: Literal["NMNIST", "CIFAR10DVS", "NCALTECH101", "POKERDVS", "ASLDVS", "DVSGesture"]
-    test_share: float | None = Field(None, gt=0, lt=1, description="last files of every class, where no split is given")
-
-
-class FolderSettings(Settings):
-    """[folder] of a card of kind folder: own recordings, one folder per class, cut into windows."""
-
-    window_ms: float | None = Field(None, gt=0, description="length of a labelled window; default: the whole recording")
-    split: Literal["file", "session"] = Field("file", description="what is kept together: files, or session subfolders")
-    test_share: float = Field(0.2, gt=0, lt=1, description="share of every class's files or sessions that tests")
-    seed: int = 0
-
-
-class Card(Settings):
-    """A dataset: where it comes from, what it holds, how it is split."""
-
-    title: str
-    kind: Literal["gesture", "gesture-sim", "gait", "gait-sim", "tonic", "folder", "images"]
-    sensor_size: tuple[int, int]
-    classes: list[str] = Field(min_length=1, description='names, or how many: 3 means "class 0", "class 1", "class 2"')
-    licence: str
-    source: list[str] = Field(default_factory=list)
-    citation: str = ""
-    split: str = ""
-    md5: dict[str, str] = Field(default_factory=dict)
-    counts: dict[str, dict[str, int]] = Field(default_factory=dict)
-    simulate: SimulateSettings | None = None
-    walks: WalkSettings | None = None
-    tonic: TonicSettings | None = None
-    folder: FolderSettings | None = None
-
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _names_of_a_number(cls, given: Any) -> Any:
-        return [f"class {label}" for label in range(given)] if type(given) is int else given
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.frames is None) == (self.encoder is None):
+            raise ValueError("exactly one of the tables [frames] (events) and [encoder] (images) says how data enter")
+        return self
 
     @property
-    def simulation(self) -> SimulateSettings | WalkSettings | None:
-        """What is to be simulated; None for recorded data."""
-        return {"gesture-sim": self.simulate, "gait-sim": self.walks}.get(self.kind)
-
-    @property
-    def simulated(self) -> bool:
-        """Whether no camera was there."""
-        return self.simulation is not None
+    def steps(self) -> int:
+        """T of a clip, or of an image's code."""
+        return self.frames.n_bins if self.frames is not None else self.encoder.steps  # type: ignore[union-attr]

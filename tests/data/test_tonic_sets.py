@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dvspipe.cards import TonicSettings
 from dvspipe.data.prepare import prepare
 from dvspipe.data.splits import split_walks
 from dvspipe.data.tonic_sets import HELP, read_tonic_set
@@ -15,7 +16,6 @@ from dvspipe.errors import DatasetError
 from dvspipe.recipes import load_card
 from dvspipe.recordings import open_recording
 from dvspipe.recordings.archive import Archive, Segment
-from dvspipe.settings import TonicSettings
 
 DIGITS = [str(digit) for digit in range(10)]
 
