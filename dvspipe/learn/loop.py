@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dvspipe.decision.readout import rate
-from dvspipe.learn.losses import LOSSES, Activity
+from dvspipe.decision.readout import READOUTS
+from dvspipe.learn.losses import Activity, hard, make_loss
 from dvspipe.learn.memory import keep_freed_memory
+from dvspipe.learn.optimisers import make_optimiser
 from dvspipe.learn.precision import fabric_precision
 from dvspipe.learn.schedules import Schedule
 
@@ -35,6 +36,10 @@ class TrainPlan:
     seed: int
     precision: str
     spike_penalty: float = 0.0
+    optimiser: str = "adam"
+    momentum: float = 0.9
+    label_smoothing: float = 0.0
+    readout: str = "mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +73,11 @@ class Trainer:
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision on stderr
         self.plan, self.done = plan, 0
         self.fabric = Fabric(accelerator="auto", devices=1, precision=fabric_precision(plan.precision))
-        optimiser = torch.optim.Adam(network.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
+        optimiser = make_optimiser(plan.optimiser, network, plan.lr, plan.weight_decay, plan.momentum)
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         self.train, self.val = self.fabric.setup_dataloaders(train, val)
         self.schedule = Schedule(plan.schedule, self.optimiser.optimizer, plan.lr, plan.epochs * max(1, len(train)))
-        self.loss = LOSSES[plan.loss]
+        self.loss, self.readout = make_loss(plan.loss, plan.label_smoothing), READOUTS[plan.readout]
 
     def fit(self, on_epoch: OnEpoch, on_step: OnStep = lambda epoch, step, loss: None) -> None:
         """Runs the epochs that are left. `on_step(epoch, step, loss)` is for progress only."""
@@ -90,7 +95,7 @@ class Trainer:
         torch.manual_seed(self.plan.seed * 100_003 + number)
         self.train.dataset.set_epoch(number)
         self.network.train()
-        sums = _Sums()
+        sums = _Sums(self.readout)
         for step, (frames, label) in enumerate(self.train):
             loss, out = self._loss(frames, label)
             self.optimiser.zero_grad(set_to_none=True)
@@ -113,7 +118,7 @@ class Trainer:
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:
         self.network.eval()
-        sums = _Sums()
+        sums = _Sums(self.readout)
         for frames, label in self.val:
             out, _ = self.network(frames)
             sums.add(self.loss(out, label), out, label)
@@ -139,12 +144,12 @@ class Trainer:
 class _Sums:
     """Loss and accuracy over batches of unequal size."""
 
-    def __init__(self) -> None:
-        self.loss, self.correct, self.count = 0.0, 0, 0
+    def __init__(self, readout: Callable[[Tensor], Tensor]) -> None:
+        self.readout, self.loss, self.correct, self.count = readout, 0.0, 0, 0
 
     def add(self, loss: Tensor, out: Tensor, label: Tensor) -> None:
         self.loss += float(loss.detach()) * len(label)
-        self.correct += int((rate(out.detach()).argmax(1) == label).sum())
+        self.correct += int((self.readout(out.detach()).argmax(1) == hard(label)).sum())
         self.count += len(label)
 
     def means(self) -> tuple[float, float]:

@@ -1,26 +1,87 @@
-"""Losses over output spikes [T,B,K] and labels [B], each one number, and the activity that a loss may hold down."""
+"""Losses over outputs [T,B,K] and labels, each one number, and the activity that a loss may hold down.
+
+A label is a class, [B] int64, or the share of every class, [B,K] float, as mixing two images makes it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dvspipe.decision.readout import rate
+from dvspipe.decision.readout import full_precision, rate
+from dvspipe.errors import UsageError, nearest
 from dvspipe.metrics.spikes import POOLED
+
+TET_SHARE, TET_TARGET = 1e-3, 1.0
+
+
+class Loss(Protocol):
+    """(outputs [T,B,K], label [B] or [B,K]) -> one number that gradients flow through."""
+
+    def __call__(self, out: Tensor, label: Tensor) -> Tensor: ...
 
 
 def mse_rate(out: Tensor, label: Tensor) -> Tensor:
-    """Mean squared error of the mean output spike rate against one-hot (MA-SNN, released code)."""
+    """Mean squared error of the mean output spike rate against one-hot (MA-SNN, released code) or soft labels."""
     scores = rate(out)
-    return F.mse_loss(scores, F.one_hot(label, scores.shape[1]).float())
+    target = label if label.ndim == 2 else F.one_hot(label, scores.shape[1])
+    return F.mse_loss(scores, target.to(scores.dtype))
 
 
-def ce_rate(out: Tensor, label: Tensor) -> Tensor:
+def ce_rate(out: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of the mean output spike rate, scaled to span [0, 10] so that a full rate can be confident."""
-    return F.cross_entropy(10 * rate(out), label)
+    return F.cross_entropy(10 * rate(out), label, label_smoothing=smoothing)
+
+
+def ce(out: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of the mean scores over time (GAC, MS-ResNet)."""
+    return F.cross_entropy(rate(out), label, label_smoothing=smoothing)
+
+
+def tet(out: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
+    """(1 - l) · mean over t of CE(out[t], label) + l · MSE(out, 1), l = 1e-3: every step has to be right by itself
+    (Deng et al., ICLR 2022; Gus-Lab/temporal_efficient_training).
+    """
+    out = full_precision(out)
+    labels = label.expand(len(out), *label.shape).flatten(0, 1)
+    right = F.cross_entropy(out.flatten(0, 1), labels, label_smoothing=smoothing)
+    return (1 - TET_SHARE) * right + TET_SHARE * F.mse_loss(out, torch.full_like(out, TET_TARGET))
+
+
+def first_spike_ce(out: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of minus the time of the first spike, in steps: the right class is to spike before the others.
+
+    With p_first[t] = s[t] · Π_{u<t} (1 - s[u]) the expected time is Σ t · p_first[t] + T · Π (1 - s), T standing for
+    never. That sum is the mean number of steps survived, Σ_t Π_{u<=t} (1 - s[u]), computed as such. Of spikes it is
+    exact, and a surrogate carries the gradient on, to the steps up to the first spike. Raises `UsageError` for
+    outputs that are not spikes (or shares of votes) in [0, 1].
+    """
+    low, high = full_precision(out.detach()).aminmax()
+    if low < 0 or high > 1:
+        raise UsageError(
+            f"loss 'first-spike' on outputs from {float(low):g} to {float(high):g}: it needs spikes in [0, 1]; give the "
+            "network an output that spikes, or choose another loss"
+        )
+    return F.cross_entropy(-survived(out), label, label_smoothing=smoothing)
+
+
+def survived(out: Tensor) -> Tensor:
+    """Output spikes in [0, 1], [T,B,K] -> steps [B,K] before the first spike, T if none; differentiable."""
+    silent, steps = None, []
+    for spikes in full_precision(out).unbind(0):  # torch's cumprod goes a slow way back wherever it meets a 0
+        silent = 1 - spikes if silent is None else silent * (1 - spikes)
+        steps.append(silent)
+    return torch.stack(steps).sum(0)
+
+
+def hard(label: Tensor) -> Tensor:
+    """The class [B] int64 of a label [B], or the largest share of soft ones [B,K]."""
+    return label.argmax(1) if label.ndim == 2 else label
 
 
 class Activity:
@@ -42,4 +103,29 @@ class Activity:
         return torch.stack(self._spikes).sum() / self._places
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse-rate": mse_rate, "ce-rate": ce_rate}
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "mse-rate": mse_rate,
+    "ce-rate": ce_rate,
+    "ce": ce,
+    "tet": tet,
+    "first-spike": first_spike_ce,
+}
+
+
+def make_loss(name: str, smoothing: float = 0.0) -> Loss:
+    """One of `LOSSES`; `smoothing` in [0, 1) gives every class that share, spread evenly, of the label.
+
+    Raises `UsageError` for an unknown name, and for smoothing out of range or of a loss without cross-entropy.
+    """
+    if name not in LOSSES:
+        raise UsageError(f"unknown loss '{name}'{nearest(name, list(LOSSES))}: known are {', '.join(LOSSES)}")
+    if not 0.0 <= smoothing < 1.0:
+        raise UsageError(f"smoothing = {smoothing}: the share of the label that is spread must be in [0, 1)")
+    if not smoothing:
+        return LOSSES[name]
+    if name == "mse-rate":
+        raise UsageError(
+            f"smoothing = {smoothing} with loss 'mse-rate': it compares rates, not probabilities; set smoothing to 0, or "
+            f"choose one of {', '.join(other for other in LOSSES if other != name)}"
+        )
+    return partial(LOSSES[name], smoothing=smoothing)
