@@ -97,21 +97,13 @@ def simulate(
     name: str,
     /,
     *,
-    out: Path | None = None,
-    as_: Annotated[Literal["archive", "files"], Parameter(name="--as")] = "archive",
+    out: Annotated[Path | None, Parameter(help="Folder to write to. Default: the place where train looks.")] = None,
+    as_: Annotated[
+        Literal["archive", "files"], Parameter(name="--as", help="An HDF5 archive, or files as the real set has them.")
+    ] = "archive",
     json: Json = False,
 ) -> int:
-    """Simulates a dataset: labelled recordings of gestures or walks before a DVS camera.
-
-    Parameters
-    ----------
-    name
-        The dataset card, for example gesture-sim.
-    out
-        Folder to write to. Default: the place where train looks for it.
-    as_
-        One HDF5 archive, or files as the real set has them: AEDAT 3.1 with label CSVs, or gait text.
-    """
+    """Simulates a dataset (card: gesture-sim, gait-sim, ...): labelled gestures or walks before a DVS camera."""
     from dvspipe.jobs.simulate import simulate as job
 
     return _finish("simulate", job(name, out, as_), json)
@@ -222,6 +214,24 @@ def live(
 
     result = job(source, run, speed, view, out)
     return _finish("live", result, json, DAMAGED if result["damage"] else OK)
+
+
+@app.command
+def show_encoding(
+    image: Path,
+    /,
+    *,
+    steps: Annotated[int | None, Parameter(help="T. Default: 4, or that of --run.")] = None,
+    encoders: Annotated[str | None, Parameter(help="Names with commas. Default: all that need no network.")] = None,
+    run: Annotated[Path | None, Parameter(help="A run trained on images: its encoder, and its gate over time.")] = None,
+    size: Annotated[int | None, Parameter(help="Pixels of the longer side that encoders see. Default: 32.")] = None,
+    out: Annotated[Path | None, Parameter(help="PNG to write. Default: ./<IMAGE>-encoding.png")] = None,
+    json: Json = False,
+) -> int:
+    """Draws what every encoder makes of an image: a strip of T steps each, spikes per pixel, the image read back."""
+    from dvspipe.jobs.show_encoding import show_encoding as job
+
+    return _finish("show-encoding", job(image, steps, encoders, run, size, out), json)
 
 
 def _check_recipe(pipeline: str, overrides: list[str] | None) -> None:

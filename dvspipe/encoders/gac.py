@@ -24,7 +24,7 @@ from dvspipe.encoders.direct import Direct
 from dvspipe.errors import UsageError, nearest
 from dvspipe.snn.attention.temporal import TemporalScore
 from dvspipe.snn.kit import Kit
-from dvspipe.snn.layers.over_time import Probe, each_frame, report
+from dvspipe.snn.layers.over_time import Probe, each_frame, repeats, report
 from dvspipe.snn.layers.parts import DENSE, Part
 from dvspipe.snn.layers.residual import NeuronLayer
 
@@ -89,8 +89,10 @@ class GatedCoding(nn.Module):
         """Current [T,B,C,H,W] -> gate, in a shape that broadcasts over it."""
         scores = []
         if self.time is not None:
-            mean, maximum = (made.expand(len(x), -1) for made in (x.mean((2, 3, 4)), x.amax((2, 3, 4))))
-            scores.append(self.time(mean, maximum)[:, :, None, None, None])
+            seen = x[:1] if repeats(x) else x
+            mean, maximum = (made.expand(len(x), -1) for made in (seen.mean((2, 3, 4)), seen.amax((2, 3, 4))))
+            # Contiguous, so that time is the outermost axis of the product too: else every layer behind would copy.
+            scores.append(self.time(mean, maximum).contiguous()[:, :, None, None, None])
         if self.space is not None:
             scores.append(each_frame(self.space, x))
         if not scores:

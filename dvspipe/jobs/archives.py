@@ -22,8 +22,6 @@ def find_or_make(name: str) -> Path:
     Raises DatasetError that says how to get a set that cannot be made.
     """
     card = load_card(name)
-    if card.kind == "images":
-        raise DatasetError(f"{card.title}: images cannot be read yet, so neither trained on. `dvspipe describe` works.")
     path = archive_path(name, card)
     if path.is_file():
         return _of_this_card(path, name, card)
@@ -54,6 +52,11 @@ def archive_path(name: str, card: Card) -> Path:
         return data_dir() / f"{stem}.h5"
     made_by = f"{simulation(name, card).version}:{card.kind}:{card.simulation.model_dump_json()}"
     return data_dir() / f"{stem}-{short_hash(made_by)}.h5"
+
+
+def index_path(name: str) -> Path:
+    """$DVSPIPE_DATA/<name>.images.json: where `prepare` writes where the images of a set lie."""
+    return data_dir() / f"{Path(name).stem}.images.json"
 
 
 def fingerprint(archive: Archive) -> str:

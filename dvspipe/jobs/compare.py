@@ -15,8 +15,9 @@ from typing import Any
 
 from dvspipe.errors import RecipeError, RunError, UsageError
 from dvspipe.files import make_folder, replacing
-from dvspipe.jobs.archives import archive_path, cores, find_or_make, short_hash
+from dvspipe.jobs.archives import archive_path, cores, short_hash
 from dvspipe.jobs.compare_report import REPORT, report_comparison
+from dvspipe.jobs.data import open_data
 from dvspipe.jobs.runs import write_json
 from dvspipe.metrics.paired import mean_std, paired_difference
 from dvspipe.recipes import Recipe, load_card, load_recipe
@@ -105,7 +106,7 @@ def compare(
     folder = (out or Path("runs") / f"compare-{name.replace(' + ', '-')}").absolute()
     cells = _cells(pipelines, vary, seeds, overrides, folder)
     make_folder(folder, RunError)
-    find_or_make(cells[0].recipe.dataset)  # once, not once per process
+    open_data(cells[0].recipe)  # once, not once per process
     _run([cell for cell in cells if not cell.result.is_file()], len(cells), name)
     measured, report = _measured(cells), str(folder / REPORT)
     result = {"pipeline": name, "seeds": seeds, "rows": _rows(measured), "out": str(folder), "report": report}
@@ -200,7 +201,8 @@ def run_cell(cell: Cell) -> None:
     shutil.rmtree(run, ignore_errors=True)
     trained = train(cell.pipeline, cell.sets, run, quiet=True)
     figures = evaluate_run(load_run(run), quiet=True)
-    flat = {"ece": figures["calibration"]["ece"], "stable_correct_ms": figures["decision_time"]["stable_correct_ms"]}
+    settled = figures.get("decision_time", {}).get("stable_correct_ms")  # images have none
+    flat = {"ece": figures["calibration"]["ece"], "stable_correct_ms": settled}
     own = {"val_accuracy": trained["val_accuracy"], "seconds": trained["seconds"], "seed": cell.seed}
     own["nasar_untrained"] = read_record(run)["nasar_untrained"]
     write_json(target, figures | flat | own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dvspipe.jobs.archives import archive_path
+from dvspipe.jobs.archives import archive_path, index_path
 from dvspipe.recipes import load_card, names
 
 
@@ -18,5 +18,5 @@ def datasets(name: str | None = None) -> dict[str, Any]:
 
 def _entry(name: str) -> dict[str, Any]:
     card = load_card(name)
-    path = archive_path(name, card)
+    path = index_path(name) if card.is_images else archive_path(name, card)
     return {"name": name, **card.model_dump(), "prepared": str(path) if path.is_file() else None}

@@ -20,7 +20,7 @@ def describe(pipeline: str, overrides: list[str]) -> dict[str, Any]:
     recipe = load_recipe(pipeline, overrides)
     card = load_card(recipe.dataset)
     with torch.device("meta"):  # shapes without values: nothing is drawn, nothing is held
-        network = network_of(recipe, len(card.classes), card.sensor_size, 3 if card.kind == "images" else 2)
+        network = network_of(recipe, len(card.classes), card.sensor_size, card.images.channels if card.images else 2)
     width = 2 if fabric_precision(recipe.train.precision) == "bf16-mixed" else 4
-    memory = training_memory_bytes(network, recipe.frames.n_bins, recipe.train.batch, width)
+    memory = training_memory_bytes(network, recipe.steps, recipe.train.batch, width)
     return {"pipeline": pipeline, **count_network(network), "memory_gb": memory / 2**30}

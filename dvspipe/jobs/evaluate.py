@@ -6,18 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader
-
-from dvspipe.data.clips import ClipDataset
-from dvspipe.errors import DatasetError, RunError
-from dvspipe.frames import collate
-from dvspipe.jobs.archives import find_or_make, fingerprint
+from dvspipe.encoders.image_network import ImageNetwork
+from dvspipe.errors import RunError
+from dvspipe.jobs.data import check_trained_on, open_data
 from dvspipe.jobs.looking import look
+from dvspipe.jobs.looking_at_images import look_at_image
 from dvspipe.jobs.runs import EVALUATION, Run, load_run, machine, read_history, write_json
 from dvspipe.learn.evaluation import evaluate_network
+from dvspipe.learn.image_evaluation import evaluate_images
 from dvspipe.recipes import TrainSettings, load_card
-from dvspipe.recordings.archive import Archive
-from dvspipe.show.progress import progress, say
+from dvspipe.show.progress import progress
 from dvspipe.show.report import RunSummary, write_report
 
 
@@ -74,40 +72,31 @@ def compared(ours: dict[str, Any], theirs: dict[str, Any], run: str) -> dict[str
 
 def evaluate_run(run: Run, quiet: bool = False) -> dict[str, Any]:
     """The figures alone; also written to RUN/evaluation.json."""
-    dataset = test_clips(run)
-    loader = DataLoader(dataset, batch_size=run.recipe.train.batch, collate_fn=collate)
+    data = open_data(run.recipe)
+    check_trained_on(data, run)
+    loader, readout = data.testing(), run.recipe.snn.readout
     with progress(f"evaluate {run.name}", quiet) as report:
-        result = evaluate_network(
-            run.model,
-            loader,
-            run.classes,
-            run.recipe.frames.clips,
-            run.bin_us,
-            lambda done, total: report(done, total, ""),
-        )
+
+        def on_batch(done: int, total: int) -> None:
+            report(done, total, "")
+
+        if isinstance(run.model, ImageNetwork):
+            result = evaluate_images(run.model, loader, run.classes, readout, on_batch)
+        else:
+            clips = run.frames.clips
+            result = evaluate_network(run.model, loader, run.classes, clips, run.bin_us, readout, on_batch)
     result["machine"] = machine()
     write_json(run.path / EVALUATION, result)
     return result
 
 
-def test_clips(run: Run) -> ClipDataset:
-    """The test split that belongs to a run. Raises DatasetError when the data are not those it was trained on."""
-    archive = Archive(find_or_make(run.data["dataset"]))
-    if archive.classes != run.classes or archive.sensor_size != run.sensor_size:
-        raise DatasetError(
-            f"{archive.path}: has {len(archive.classes)} classes on {archive.sensor_size}, the run was trained on "
-            f"{len(run.classes)} on {run.sensor_size}. Prepare the dataset the run names: {run.data['dataset']}."
-        )
-    if (here := fingerprint(archive)) != run.data["fingerprint"]:
-        say(f"note: the data here have fingerprint {here}, the run was trained on {run.data['fingerprint']}")
-    frames = run.recipe.frames
-    segments = [segment for segment in archive.segments if segment.split == "test"]
-    return ClipDataset(archive.path, segments, frames.bin_us, frames.n_bins, frames.downsample, frames.clips)
-
-
 def summarise(run: Run, result: dict[str, Any]) -> RunSummary:
-    """What the report shows of a run: its figures, its history and one test clip, from outside and from inside."""
-    clip, answer, inside = look(run)
+    """What the report shows of a run: its figures, its history and one test sample, from outside and from inside."""
+    clip, image = None, None
+    if isinstance(run.model, ImageNetwork):
+        image, answer, inside = look_at_image(run)
+    else:
+        clip, answer, inside = look(run)
     return RunSummary(
         name=run.name,
         path=str(run.path),
@@ -118,6 +107,7 @@ def summarise(run: Run, result: dict[str, Any]) -> RunSummary:
         classes=run.classes,
         test_samples=result["samples"],
         inside=inside,
+        image=image,
     )
 
 
@@ -139,7 +129,7 @@ def selection(settings: TrainSettings) -> str:
             "The accuracy is therefore too high for new data, and not comparable with a validated one."
         )
     if settings.val_share is not None:
-        held = f"{settings.val_share:.0%} of every class's training recordings"
+        held = f"{settings.val_share:.0%} of every class's training samples"
     else:
         held = f"{settings.val_subjects} validation subjects taken from the training subjects"
     return f"Checkpoint chosen on {held}; the test split was read once, after training."

@@ -80,7 +80,7 @@ class Session:
 
     def __post_init__(self) -> None:
         recipe = self.run.recipe
-        self.stepper = stepper(self.run.model, recipe.frames.n_bins)  # type: ignore[arg-type]
+        self.stepper = stepper(self.run.model, self.run.n_bins)  # type: ignore[arg-type]
         clipwise = isinstance(self.stepper, SlidingClip)  # its score is a mean over a clip already
         tau_ms = 0.0 if clipwise else recipe.live.evidence_ms
         self.evidence = Evidence(len(self.run.classes), self.run.bin_us / 1000, tau_ms, recipe.live.threshold)

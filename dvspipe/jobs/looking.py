@@ -24,7 +24,7 @@ def look(run: Run) -> tuple[NDArray[np.int32], dict[str, Any], Inside]:
     The answer is {"truth", "label", "confidence"}. Always the archive's first test window: runs on one dataset see the
     same events, and nobody chose a beautiful one.
     """
-    archive, frames = Archive(find_or_make(run.data["dataset"])), run.recipe.frames
+    archive, frames = Archive(find_or_make(run.data["dataset"])), run.frames
     segment = next(segment for segment in archive.segments if segment.split == "test")
     own, label = ClipDataset(archive.path, [segment], frames.bin_us, frames.n_bins, frames.downsample)[0]
     seen = watch(run.model, torch.as_tensor(own)[:, None])
@@ -34,5 +34,5 @@ def look(run: Run) -> tuple[NDArray[np.int32], dict[str, Any], Inside]:
         "label": run.classes[int(score.argmax())] if score.any() else None,
         "confidence": float(confidence(score)[0]),
     }
-    maps = {name: value for name, value in asdict(seen).items() if name != "out"}
+    maps = {name: value for name, value in asdict(seen).items() if name not in ("out", "code")}
     return ClipDataset(archive.path, [segment], frames.bin_us, frames.n_bins)[0][0], answer, Inside(**maps)

@@ -22,11 +22,14 @@ import torch
 from torch import nn
 
 from dvspipe import __version__
+from dvspipe.encoders.choice import build_encoder
+from dvspipe.encoders.image_network import ImageNetwork
 from dvspipe.errors import RunError
 from dvspipe.files import make_folder
 from dvspipe.learn.checkpoint import fit_weights, load_weights, save_weights, write_whole
-from dvspipe.recipes import Recipe, recipe_from_json
+from dvspipe.recipes import FramesSettings, Recipe, recipe_from_json
 from dvspipe.snn.networks import Network, build_network
+from dvspipe.snn.networks.choice import NETWORKS
 from dvspipe.snn.neurons import make_neuron
 
 RUN_VERSION = "1"
@@ -35,52 +38,65 @@ BEST, LAST, METRICS, EVALUATION, RUN = "best.safetensors", "last.ckpt", "metrics
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A trained network and what is needed to feed it. `sensor_size` (W, H) is that of the training data."""
+    """A trained network and what is needed to feed it. `sensor_size` (W, H) and `channels` are those of the data."""
 
     path: Path
     name: str
     recipe: Recipe
     classes: list[str]
     sensor_size: tuple[int, int]
-    model: Network
+    channels: int
+    model: Network | ImageNetwork
     data: dict[str, str]
+
+    @property
+    def frames(self) -> FramesSettings:
+        """How events are binned. Raises RunError for a run on images."""
+        if self.recipe.frames is None:
+            raise RunError(
+                f"{self.path}: trained on images, which have no time bins; give a run that was trained on events."
+            )
+        return self.recipe.frames
 
     @property
     def bin_us(self) -> int:
         """Length of one time bin in µs."""
-        return self.recipe.frames.bin_us
+        return self.frames.bin_us
 
     @property
     def n_bins(self) -> int:
         """Bins per clip (T)."""
-        return self.recipe.frames.n_bins
+        return self.frames.n_bins
 
     @property
     def downsample(self) -> int:
         """Integer division of pixel coordinates."""
-        return self.recipe.frames.downsample
+        return self.frames.downsample
 
 
-def network_of(recipe: Recipe, classes: int, sensor_size: tuple[int, int], in_channels: int = 2) -> Network:
-    """The untrained network of a recipe, for 2 polarities or, with `in_channels` 3, for images.
+def network_of(
+    recipe: Recipe, classes: int, sensor_size: tuple[int, int], in_channels: int = 2
+) -> Network | ImageNetwork:
+    """The untrained network of a recipe, for events of 2 polarities or, behind its encoder, for images.
 
     Raises UsageError or ShapeError where its settings do not fit together.
     """
     width, height = sensor_size
-    scale = recipe.frames.downsample
-    own = {"reset", "learn_leak", "surrogate_scale"}
-    neuron = make_neuron(recipe.snn.neuron, **recipe.snn.model_dump(include=own, exclude_none=True))
-    settings = recipe.snn.model_dump(exclude={"network", "neuron", *own}, exclude_none=True)
-    size = (-(-height // scale), -(-width // scale))
-    return build_network(
-        recipe.snn.network,
-        classes=classes,
-        steps=recipe.frames.n_bins,
-        neuron=neuron,
-        size=size,
-        in_channels=in_channels,
-        **settings,
+    own = {"reset", "learn_leak", "surrogate_scale", "adapt", "constrain"}
+    neuron = make_neuron(
+        recipe.snn.neuron or NETWORKS[recipe.snn.network].DEFAULTS["neuron"],
+        **recipe.snn.model_dump(include=own, exclude_none=True),
     )
+    settings = recipe.snn.model_dump(exclude={"network", "neuron", "readout", *own}, exclude_none=True)
+    settings |= {"classes": classes, "steps": recipe.steps, "neuron": neuron, "in_channels": in_channels}
+    if recipe.frames is not None:
+        scale = recipe.frames.downsample
+        return build_network(recipe.snn.network, **settings, size=(-(-height // scale), -(-width // scale)))
+    assert recipe.encoder is not None  # a recipe has one of the two
+    asked = recipe.encoder.model_dump(exclude={"name", "steps", "normalise"}, exclude_none=True)
+    encoder = build_encoder(recipe.encoder.name, recipe.encoder.steps, **asked)
+    entry = {"front": encoder.front, "own_stem": encoder.own_stem}
+    return ImageNetwork(encoder, build_network(recipe.snn.network, **settings, **entry, size=(height, width)))
 
 
 def save_run_weights(folder: Path, network: nn.Module, recipe: Recipe, facts: dict[str, Any]) -> None:
@@ -107,12 +123,13 @@ def load_run(path: str | Path) -> Run:
     try:
         recipe = recipe_from_json(metadata["recipe"], f"{folder / BEST} (recipe)")
         facts = {key: json.loads(metadata[key]) for key in ("name", "classes", "sensor_size", "data")}
+        channels = int(json.loads(metadata.get("channels", "2")))  # runs before images came had events only
     except (KeyError, json.JSONDecodeError) as error:
         raise RunError(f"{folder / BEST}: metadata incomplete ({error}). Train again.") from error
     size = (int(facts["sensor_size"][0]), int(facts["sensor_size"][1]))
-    network = network_of(recipe, len(facts["classes"]), size)
+    network = network_of(recipe, len(facts["classes"]), size, channels)
     fit_weights(network, weights, folder / BEST)
-    return Run(folder, facts["name"], recipe, facts["classes"], size, network.eval(), facts["data"])
+    return Run(folder, facts["name"], recipe, facts["classes"], size, channels, network.eval(), facts["data"])
 
 
 def read_record(folder: Path) -> dict[str, Any]:

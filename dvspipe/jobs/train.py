@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
-from dvspipe.data.augment import Augmentation
-from dvspipe.data.clips import ClipDataset
-from dvspipe.data.splits import Splits, split_published, split_subjects, split_walks
-from dvspipe.errors import DatasetError, RunError
-from dvspipe.frames import collate
-from dvspipe.jobs.archives import find_or_make, fingerprint
+from dvspipe.errors import RunError, UsageError
+from dvspipe.jobs.data import Training, open_data
 from dvspipe.jobs.runs import (
     BEST,
     LAST,
@@ -38,12 +34,8 @@ from dvspipe.jobs.runs import (
 from dvspipe.learn.checkpoint import fit_weights, load_state, save_state, write_whole
 from dvspipe.learn.evaluation import untrained_activity
 from dvspipe.learn.loop import Epoch, Trainer, TrainPlan
-from dvspipe.recipes import FramesSettings, Recipe, TrainSettings, load_recipe, recipe_from_json
-from dvspipe.recordings.archive import Archive, Segment
+from dvspipe.recipes import Recipe, load_recipe, recipe_from_json
 from dvspipe.show.progress import Report, progress, say
-from dvspipe.snn.networks import Network
-
-CACHE_BYTES = 2 * 2**30
 
 
 def train(
@@ -56,26 +48,28 @@ def train(
     recipe = load_recipe(pipeline, overrides)
     name = Path(pipeline).stem
     folder = _folder_to_resume(name, out, recipe) if resume else None
-    archive = Archive(find_or_make(recipe.dataset))
-    splits = held_out(archive.segments, recipe.train)
-    check_length(splits.train, recipe.frames, archive.path)
+    data = open_data(recipe)
+    training = data.training()
     torch.manual_seed(recipe.train.seed)
-    network = network_of(recipe, len(archive.classes), archive.sensor_size)
+    network = network_of(recipe, len(data.classes), data.sensor_size, data.channels)
+    check_output(network, recipe)
     if recipe.train.start is not None and not resume:
         start_from(network, recipe, Path(recipe.train.start))
-    trainer = Trainer(network, *loaders(archive, splits, recipe), _plan(recipe))
+    trainer = Trainer(network, training.train, training.val, _plan(recipe))
     facts = {
         "name": name,
-        "classes": archive.classes,
-        "sensor_size": list(archive.sensor_size),
-        "data": {"dataset": recipe.dataset, "fingerprint": fingerprint(archive)},
+        "classes": data.classes,
+        "sensor_size": list(data.sensor_size),
+        "channels": data.channels,
+        "data": {"dataset": recipe.dataset, "fingerprint": data.fingerprint},
     }
     if folder is None:
+        nasar = untrained_activity(network, trainer.val)
         folder = new_folder(name, out)
         # Untrained weights and a state come first, so that an interrupt at any time leaves a run that works.
         save_state(folder / LAST, trainer.state())
         save_run_weights(folder, network, recipe, facts)
-        _record_start(folder, recipe, facts, splits, untrained_activity(network, trainer.val))
+        _record_start(folder, recipe, facts, training, nasar)
     else:
         trainer.restore(load_state(folder / LAST))
     keep = KeepBest(folder, network, recipe, facts, trainer.done)
@@ -86,28 +80,16 @@ def train(
     return _fit(trainer, keep, again, quiet)
 
 
-def held_out(segments: Sequence[Segment], settings: TrainSettings) -> Splits:
-    """Training, validation and test windows as [train] says."""
-    if settings.protocol == "published":
-        return split_published(segments)
-    if settings.val_share is not None:
-        return split_walks(segments, settings.val_share, settings.seed)
-    assert settings.val_subjects is not None  # the recipe has been validated
-    return split_subjects(segments, settings.val_subjects, settings.seed)
-
-
-def check_length(segments: Sequence[Segment], frames: FramesSettings, source: Path) -> None:
-    """Raises DatasetError where no window is as long as a clip: most of what trained would be empty bins."""
-    longest_us, clip_us = max(each.stop_us - each.start_us for each in segments), frames.bin_us * frames.n_bins
-    if clip_us > longest_us:
-        raise DatasetError(
-            f"{source}: a clip of {frames.n_bins} bins of {frames.bin_us / 1000:g} ms lasts {clip_us / 1000:g} ms, "
-            f"the longest of {len(segments)} training windows {longest_us / 1000:g} ms. Set frames.n_bins to at most "
-            f"{longest_us // frames.bin_us}, or a shorter frames.bin_us."
+def check_output(network: nn.Module, recipe: Recipe) -> None:
+    """Raises UsageError where first spikes are asked of a network whose outputs are scores."""
+    if "first-spike" in (recipe.train.loss, recipe.snn.readout) and not network.spiking_out:
+        raise UsageError(
+            f"first-spike needs outputs that spike, network '{recipe.snn.network}' gives scores: set snn.spiking_out = true, "
+            "or choose another train.loss and snn.readout"
         )
 
 
-def start_from(network: Network, recipe: Recipe, folder: Path) -> None:
+def start_from(network: nn.Module, recipe: Recipe, folder: Path) -> None:
     """Gives a network the weights of a run: T = 4 continued from T = 1, another dataset with as many classes.
 
     Raises RunError when they do not fit, and says where T is the reason.
@@ -116,11 +98,13 @@ def start_from(network: Network, recipe: Recipe, folder: Path) -> None:
     try:
         fit_weights(network, before.model.state_dict(), folder / BEST)
     except RunError as error:
-        if before.n_bins == recipe.frames.n_bins:
+        then = before.recipe.steps
+        if then == recipe.steps:
             raise
+        key = "frames.n_bins" if recipe.frames is not None else "encoder.steps"
         raise RunError(
-            f"{error} The run has T = {before.n_bins} bins, this recipe {recipe.frames.n_bins}: the weights of temporal "
-            f"attention belong to one T. Set frames.n_bins={before.n_bins}, or use attention without time (CSA) or "
+            f"{error} The run has T = {then}, this recipe {recipe.steps}: the weights of temporal attention, of GAC and of "
+            f"neurons or norms per step belong to one T. Set {key}={then}, or use attention without time (CSA) or "
             "placement 'causal' in both."
         ) from error
 
@@ -174,39 +158,12 @@ class KeepBest:
         save_state(self.folder / LAST, trainer.state())
 
 
-def loaders(archive: Archive, splits: Splits, recipe: Recipe) -> tuple[DataLoader, DataLoader]:
-    """(training, validation) loaders of (frames [T,B,2,H,W], label [B])."""
-    frames, train_settings = recipe.frames, recipe.train
-    tables = recipe.augment.transforms
-    training = clips(
-        archive,
-        splits.train,
-        frames,
-        random_start=frames.random_start,
-        seed=train_settings.seed,
-        augment=Augmentation(tables, archive.sensor_size) if tables else None,
-    )
-    validation = clips(archive, splits.val, frames)
-    common: dict[str, Any] = {"batch_size": train_settings.batch, "collate_fn": collate}
-    return (
-        DataLoader(training, shuffle=True, num_workers=train_settings.workers, **common),
-        DataLoader(validation, **common),
-    )
-
-
-def clips(archive: Archive, segments: list[Segment], frames: FramesSettings, **settings: Any) -> ClipDataset:
-    """Clips of some segments, binned as the recipe says; decoded events are kept in memory up to `CACHE_BYTES`."""
-    return ClipDataset(
-        archive.path, segments, frames.bin_us, frames.n_bins, frames.downsample, cache_bytes=CACHE_BYTES, **settings
-    )
-
-
 def _plan(recipe: Recipe) -> TrainPlan:
-    names = ("epochs", "lr", "schedule", "loss", "weight_decay", "seed", "precision", "spike_penalty")
-    return TrainPlan(**{name: getattr(recipe.train, name) for name in names})
+    names = [field.name for field in fields(TrainPlan) if field.name != "readout"]
+    return TrainPlan(**{name: getattr(recipe.train, name) for name in names}, readout=recipe.snn.readout)
 
 
-def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], splits: Splits, nasar: float) -> None:
+def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], training: Training, nasar: float) -> None:
     write_json(
         folder / RUN,
         {
@@ -215,9 +172,9 @@ def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], splits: S
             "git": git_state(),
             "machine": machine(),
             "recipe": json.loads(recipe.model_dump_json()),
-            "val_subjects": splits.val_subjects,
+            "val_subjects": training.subjects,
             "nasar_untrained": nasar,
-            "segments": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
+            "segments": training.counts,
             **facts,
         },
     )

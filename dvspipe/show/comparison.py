@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+SMALL_UJ = 10  # below, energies of networks for small images would be all alike with one digit
 HEADER = [
     "setting",
     "seeds",
@@ -40,7 +41,7 @@ def _row(row: dict[str, Any]) -> list[str]:
         _spread(row["nasar_untrained"], 1, 4) if "nasar_untrained" in row else "-",
         _spread(row["nasar"], 1, 4),
         _spread(row["spikes_saved"], 100, 1),
-        _spread(row["energy_uj"], 1, 1),
+        _spread(row["energy_uj"], 1, 1 if row["energy_uj"]["mean"] >= SMALL_UJ else 3),
         _spread(row["energy_ratio"], 1, 2),
         f"{row['params']['mean']:,.0f}",
         f"{row['seconds']['mean']:.0f}",

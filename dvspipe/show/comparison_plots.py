@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dvspipe.show import palette
-from dvspipe.show.figures import INK, LINE, MUTED, NARROW, PAPER, WIDE, clipped, note, sheet, style, svg
+from dvspipe.show.figures import INK, LINE, MUTED, NARROW, PAPER, WIDE, clipped, note, sheet, style, svg, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
 _COLUMNS = 4  # of small panels
+_FEW_STEPS = 10  # up to here an axis would get ticks between two steps
 _OFFSETS = [
     (8, 0, "left"), (-8, 0, "right"), (0, 11, "center"), (0, -11, "center"), (8, 12, "left"), (8, -12, "left"),
     (-8, 12, "right"), (-8, -12, "right"), (0, 22, "center"), (0, -22, "center"), (14, 24, "left"), (14, -24, "left"),
@@ -138,6 +139,8 @@ def panels(
     for index, axes in enumerate(grid[: len(curves)]):
         if index + _COLUMNS >= len(curves):
             axes.tick_params(labelbottom=True)
+    if max(max(each) for each, _ in curves.values()) <= _FEW_STEPS:
+        whole_numbers(grid[0])
     if log:
         grid[0].set_yscale("log")
         _plain_log(grid[0].yaxis)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dvspipe.show import comparison_plots, comparison_words, inside, plots
+from dvspipe.show import comparison_plots, comparison_words, images, inside, plots
 from dvspipe.show.comparison_plots import Point
 from dvspipe.show.page import provenance, recipe_table, render_page, safe, write_page
 from dvspipe.show.report import energy_terms, hero
@@ -40,12 +40,15 @@ def render_comparison(title: str, summary: ComparisonSummary, notes: Sequence[st
         rows=_table(summary, names, best),
         seeds=summary.result["seeds"],
         samples=summary.test_samples,
+        words=_words(summary),
         figures=_figures(summary, names),
         case=inside.case_study(looked),
         attention=[each for each in weights if each],
         layers_over_time=inside.activity(_layer_rates(summary, names, best)),
         bin_ms=_bin_ms(summary),
         energy=energy_terms([cell for cells in summary.cells.values() for cell in cells]),
+        countings=images.countings({names[setting]: each for setting, each in summary.cells.items()}),
+        image_cases=images.image_cases(looked, with_layers=False),
         confusions=_confusions(summary, names, best),
         recipes=recipe_table({"recipe": summary.recipe}),
         varied=_varied(summary),
@@ -69,6 +72,7 @@ def _table(summary: ComparisonSummary, names: dict[str, str], best: dict[str, An
             "place": {end: 100 * ((row["difference"][end] or 0.0) - low) / width for end in ("low", "mean", "high")},
             "zero": -100 * low / width,
             "settled": _settled(summary.cells[row["setting"]]),
+            "code": _code(summary.cells[row["setting"]]),
         }
         for row in summary.rows
     ]
@@ -78,6 +82,13 @@ def _settled(every: list[dict[str, Any]]) -> float | None:
     """Share of the clips whose answer is right at some time and stays so, mean over the seeds."""
     known = [each["decision_time"]["stable_correct_share"] for each in every if "decision_time" in each]
     return float(np.mean(known)) if known else None
+
+
+def _code(every: list[dict[str, Any]]) -> dict[str, float] | None:
+    """What enters the network of an image: spikes per pixel and error of the code, mean over the seeds."""
+    known = [each["encoder"] for each in every if each.get("encoder")]
+    keys = ("spikes_per_pixel", "reconstruction_error")
+    return {key: float(np.mean(_each(known, key))) for key in keys} if known else None
 
 
 def _figures(summary: ComparisonSummary, names: dict[str, str]) -> dict[str, Any]:
@@ -121,14 +132,15 @@ def _nsar(cells: dict[str, list[dict[str, Any]]], bin_ms: float | None) -> str |
 
 
 def _over_time(cells: dict[str, list[dict[str, Any]]]) -> str | None:
-    curves, words = {}, {}
+    curves, words, unit = {}, {}, "t_ms"
     for name, every in cells.items():
         rows = [each["accuracy_over_time"] for each in every if each.get("accuracy_over_time")]
         if rows:
             shares = 100 * np.mean([[point["accuracy"] for point in row] for row in rows], axis=0)
-            curves[name] = ([point["t_ms"] for point in rows[0]], shares.tolist())
+            unit = "t_ms" if "t_ms" in rows[0][0] else "step"
+            curves[name] = ([point[unit] for point in rows[0]], shares.tolist())
             words[name] = f"{shares[-1]:.1f} %"
-    return comparison_plots.panels(curves, words, "observed time (ms)", "accuracy (%)") if curves else None
+    return comparison_plots.panels(curves, words, plots.OVER[unit], "accuracy (%)") if curves else None
 
 
 def _energy(summary: ComparisonSummary, row: dict[str, Any]) -> dict[str, Any]:
@@ -200,6 +212,10 @@ def _effort(summary: ComparisonSummary) -> list[tuple[str, str]]:
 
 def _bin_ms(summary: ComparisonSummary) -> float | None:
     return RunSummary("", "", summary.recipe).bin_ms
+
+
+def _words(summary: ComparisonSummary) -> images.Words:
+    return images.words([RunSummary("", "", summary.recipe)])
 
 
 def _each(every: list[dict[str, Any]], key: str) -> list[float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dvspipe.show.summary import ComparisonSummary
+from dvspipe.show.summary import ComparisonSummary, RunSummary
 
 CONTROLS = ("relu", "constant")  # attention that attends to nothing: what it does, attention need not explain
 
@@ -41,7 +41,7 @@ def verdict(summary: ComparisonSummary) -> str:
     if first is None:
         return ""
     if best is None:
-        return f"{_name(summary, first)} recognises {_share(first)} of the test clips."
+        return f"{_name(summary, first)} recognises {_share(first)} of the test {_samples(summary)}."
     words = [
         _accuracy(summary, best, first),
         _savings(best),
@@ -84,6 +84,10 @@ def _name(summary: ComparisonSummary, row: dict[str, Any]) -> str:
     return short_names(summary)[row["setting"]]
 
 
+def _samples(summary: ComparisonSummary) -> str:
+    return f"{RunSummary('', '', summary.recipe).sample}s"
+
+
 def _share(row: dict[str, Any]) -> str:
     return f"{100 * row['accuracy']['mean']:.1f} %"
 
@@ -91,7 +95,7 @@ def _share(row: dict[str, Any]) -> str:
 def _accuracy(summary: ComparisonSummary, best: dict[str, Any], first: dict[str, Any]) -> str:
     seeds = best["seeds"]
     how = "on validation data" if best.get("val_accuracy") else "here"
-    who = f"{_name(summary, best)}, the best setting {how}, recognises {_share(best)} of the test clips"
+    who = f"{_name(summary, best)}, the best setting {how}, recognises {_share(best)} of the test {_samples(summary)}"
     over = f" (mean of {seeds} seeds)" if seeds > 1 else " (one seed)"
     base, points = _name(summary, first), 100 * best["difference"]["mean"]
     if seeds == 1:
@@ -119,6 +123,8 @@ def _silence(best: dict[str, Any], first: dict[str, Any], name: str) -> str:
         return ""
     before = 100 * (1 - best["nasar_untrained"]["mean"] / first["nasar_untrained"]["mean"])
     after = 100 * (1 - best["nasar"]["mean"] / first["nasar"]["mean"])
+    if max(abs(before), abs(after)) < 5:
+        return ""
     return f"Untrained, its network is already {_quieter(before)} than {name} untrained; trained, {_quieter(after)}."
 
 

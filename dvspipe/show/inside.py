@@ -27,12 +27,15 @@ def case_study(runs: Sequence[tuple[str, RunSummary]]) -> dict[str, Any] | None:
     if not seen:
         return None
     names = list(dict.fromkeys(layer for *_, inside in seen for layer in inside.spikes))
-    layers = _some(names)
+    layers = some_layers(names)
     tops = {layer: max(_top(inside.spikes.get(layer)) for *_, inside in seen) for layer in layers}
-    clip = seen[0][1].clip
     return {
-        "events": _still(clip) if clip is not None and len(clip) else None,
-        "layers": [{"name": layer, "top": tops[layer], "size": _size(layer, seen[0][2].spikes)} for layer in layers],
+        "sample": seen[0][1].sample,
+        "given": _given(seen[0][1]),
+        "layers": [
+            {"name": layer, "top": tops[layer], "size": _size(layer, [inside.spikes for *_, inside in seen])}
+            for layer in layers
+        ],
         "rows": [_case_row(name, inside, tops) for name, _, inside in seen],
         "left_out": len(names) - len(layers),
         "scale": HEAT,
@@ -57,7 +60,7 @@ def weights(name: str, inside: Inside | None, bin_ms: float | None) -> dict[str,
 def activity(rates: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any] | None:
     """Spikes per neuron of every layer at every step, {run: {layer: [T]}}; a layer's runs share one scale."""
     runs = {name: layers for name, layers in rates.items() if layers}
-    layers = _some(list(dict.fromkeys(layer for each in runs.values() for layer in each)))
+    layers = some_layers(list(dict.fromkeys(layer for each in runs.values() for layer in each)))
     if not layers:
         return None
     groups = []
@@ -110,6 +113,13 @@ def _planes(space: Maps, neutral: float) -> dict[str, Any]:
     return {"rows": rows, "low": neutral - reach, "high": neutral + reach, "averaged": averaged}
 
 
+def _given(run: RunSummary) -> str | None:
+    """What the networks saw, as one picture."""
+    if run.image is not None:
+        return photo(run.image.picture)
+    return _still(run.clip) if run.clip is not None and len(run.clip) else None
+
+
 def _still(clip: NDArray[Any]) -> str:
     """All events of a clip in one picture, as its animation colours them."""
     counts = np.asarray(clip, np.float32).sum(0)
@@ -125,15 +135,17 @@ def _top(values: NDArray[Any] | None) -> float:
     return float(values.max()) if values is not None else 0.0
 
 
-def _size(layer: str, maps: Maps) -> str:
-    return f"{maps[layer].shape[0]}×{maps[layer].shape[1]}" if layer in maps else ""
+def _size(layer: str, maps: Sequence[Maps]) -> str:
+    """Of the first run that has the layer."""
+    high, wide = next(each[layer].shape for each in maps if layer in each)
+    return f"{high}×{wide}"
 
 
 def _few(values: Maps) -> Maps:
-    return {layer: values[layer] for layer in _some(list(values))}
+    return {layer: values[layer] for layer in some_layers(list(values))}
 
 
-def _some(names: list[str]) -> list[str]:
+def some_layers(names: list[str]) -> list[str]:
     """At most `MOST_LAYERS`, first and last among them."""
     if len(names) <= MOST_LAYERS:
         return names

@@ -39,6 +39,12 @@ def photo(pixels: NDArray[np.uint8]) -> str:
     return _address(Image.fromarray(pixels))
 
 
+def shades(shares: NDArray[Any], stops: Sequence[str]) -> NDArray[np.uint8]:
+    """Shares 0..1 of any shape in the colours between `stops`, [...,3]; what is outside is cut off."""
+    table = np.frombuffer(_colours(stops), np.uint8).reshape(_LEVELS, 3)
+    return np.asarray(table[_levels(shares)])
+
+
 def gradient(stops: Sequence[str]) -> str:
     """The scale as a CSS gradient, from left to right."""
     return f"linear-gradient(90deg,{','.join(stops)})"
@@ -48,10 +54,13 @@ def _picture(shares: NDArray[Any], stops: Sequence[str]) -> str:
     """Shares 0..1 [H,W], or [W] as one row, in the colours between `stops`."""
     from PIL import Image
 
-    levels = (np.clip(np.atleast_2d(shares), 0, 1) * (_LEVELS - 1)).round().astype(np.uint8)
-    still = Image.fromarray(levels, mode="P")
+    still = Image.fromarray(_levels(np.atleast_2d(shares)), mode="P")
     still.putpalette(_colours(stops))
     return _address(still)
+
+
+def _levels(shares: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray((np.clip(shares, 0, 1) * (_LEVELS - 1)).round().astype(np.uint8))
 
 
 def _address(still: Image.Image) -> str:

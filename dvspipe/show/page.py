@@ -53,7 +53,7 @@ def safe(text: str) -> Any:
 
 def recipe_table(recipes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
     """Resolved recipes side by side, one dotted key per line; `differs` marks what they do not share."""
-    flat = {name: _flat(recipe) for name, recipe in recipes.items() if recipe}
+    flat = {name: _flat(_given(recipe)) for name, recipe in recipes.items() if recipe}
     if not flat:
         return None
     lines = []
@@ -74,6 +74,11 @@ def provenance(more: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
         ("versions", ", ".join(versions)),
         *more,
     ]
+
+
+def _given(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Without tables that it does not have: [frames] of images, [encoder] of events."""
+    return {name: table for name, table in recipe.items() if table is not None}
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -32,6 +32,9 @@ HEAT = (BACKGROUND, "#3b0f59", "#781c6d", "#bc3754", "#ed6925", "#fbb61a", "#fcf
 # Weaker than neutral, neutral, stronger.
 BALANCE = (OFF, BACKGROUND, ON)
 
+# Spikes of colour images on white, by the channels that spike: none, B, G, GB, R, RB, RG, all.
+INKS = ("#ffffff", "#2f7de1", "#22a06b", "#0f9fb0", "#e23b41", "#a23bc4", "#c08a00", "#14161a")
+
 # Classes: chosen greedily for the largest smallest CIELAB distance over normal and three simulated colour visions
 # (protan, deutan, tritan; Machado 2009).
 CLASSES = (

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_CLASSES = 40  # a larger confusion matrix cannot be read on a page
+OVER = {"t_ms": "observed time (ms)", "step": "steps seen"}  # what accuracy is drawn over, by its key
 _MOST_COUNTS = 24  # beyond this, cells are too small for their counts
 
 
@@ -45,9 +46,13 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
     figure, (axes,) = sheet(NARROW, 0.74 * NARROW)
     for row, column in np.argwhere(table):
         _cell(axes, row, column, shares[row, column], str(table[row, column]) if size <= _MOST_COUNTS else "", size)
-    axes.set(xlim=(0, size), ylim=(size, 0), xlabel="answered (number of the class)", aspect="equal")
-    axes.set_xticks(np.arange(size) + 0.5, [str(index + 1) for index in range(size)])
-    axes.set_yticks(np.arange(size) + 0.5, [f"{clipped(name, 27)}  {index + 1}" for index, name in enumerate(classes)])
+    short = all(len(name) <= 2 for name in classes)  # digits, letters: they need no number
+    across = list(classes) if short else [str(index + 1) for index in range(size)]
+    down = across if short else [f"{clipped(name, 27)}  {number}" for name, number in zip(classes, across)]
+    axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal")
+    axes.set_xlabel("answered" if short else "answered (number of the class)")
+    axes.set_xticks(np.arange(size) + 0.5, across)
+    axes.set_yticks(np.arange(size) + 0.5, down)
     axes.tick_params(labelsize=9 if size <= 12 else 7 if size <= _MOST_COUNTS else 5)
     axes.grid(False)
     axes.spines[:].set_visible(False)
@@ -59,10 +64,13 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
 def accuracy_over_time(
     curves: Mapping[str, Sequence[Mapping[str, float]]], samples: Mapping[str, int], chance: float | None = None
 ) -> str:
-    """Accuracy (%) against observed time (ms), one line per run with its 95 % Wilson band; dotted: chance (0..1)."""
+    """Accuracy (%) against observed time (ms) or, of images, steps; one line per run with its 95 % Wilson band; dotted:
+    chance (0..1).
+    """
+    unit = next(key for key in ("t_ms", "step") if any(key in point for points in curves.values() for point in points))
     figure, (axes,) = sheet(height=3.3)
     for name, colour, points in _coloured(curves):
-        time, share = [point["t_ms"] for point in points], [point["accuracy"] for point in points]
+        time, share = [point[unit] for point in points], [point["accuracy"] for point in points]
         total = samples[name]
         low, high = zip(*(wilson(round(each * total), total) for each in share)) if total else (share, share)
         axes.fill_between(time, 100 * np.array(low), 100 * np.array(high), color=colour, alpha=0.16, linewidth=0)
@@ -72,10 +80,13 @@ def accuracy_over_time(
         axes.axhline(100 * chance, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
         place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
         axes.annotate(f"chance {100 * chance:.0f} %", (1, 100 * chance), (0, 3), color=MUTED, size=8.5, **place)
-    axes.set(ylim=(0, 100), xlabel="observed time (ms)", ylabel="accuracy (%)")
+    axes.set(ylim=(0, 100), xlabel=OVER[unit], ylabel="accuracy (%)")
     axes.set_xlim(left=0)
+    if unit == "step":
+        axes.set_xlim(right=axes.get_xlim()[1] + 0.2)
+        whole_numbers(axes)
     axes.legend(loc="lower right", bbox_to_anchor=(1, 0.16))
-    return svg(figure, "Accuracy over observed time with 95 % intervals")
+    return svg(figure, f"Accuracy over {OVER[unit].removesuffix(' (ms)')} with 95 % intervals")
 
 
 @style()
@@ -211,7 +222,9 @@ def _stack(axes: Axes, row: int, energy: Mapping[str, Any], colours: Mapping[str
         label = "_" if not part or clipped(part, 34) in known else clipped(part, 34)
         axes.barh(row, value, 0.62, left=left, color=colours.get(part, palette.SERIES[0]), label=label)
         left += value
-    ratio = f"({energy['ann'] / energy['snn']:.1f}× less)" if energy["ann"] and energy["snn"] else ""
+    ratio = ""
+    if (own := energy["snn"]) and (twin := energy["ann"]):
+        ratio = f"({twin / own:.1f}× less)" if twin >= own else f"({own / twin:.1f}× more)"
     note(axes, f"{energy['snn']:.4g} µJ  {energy.get('note', ratio)}".rstrip(), (left, row))
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dvspipe.metrics.energy import AC_PJ, MAC_PJ
-from dvspipe.show import inside, inside_plots, live_plots, palette, plots, verdict
+from dvspipe.show import images, inside, inside_plots, live_plots, palette, plots, verdict
 from dvspipe.show.animation import animation
+from dvspipe.show.maps import photo
 from dvspipe.show.page import provenance, recipe_table, render_page, safe, write_page
 from dvspipe.show.summary import LiveSummary, RunSummary
 
@@ -42,11 +43,14 @@ def render(title: str, runs: Sequence[RunSummary], live: Sequence[LiveSummary] =
         key_figures=verdict.key_figures(runs, live),
         hero=hero(runs),
         figures=_comparisons(runs),
+        words=images.words(runs),
         times=_times(runs),
         calibration_rule=_calibration_rule(runs),
         confusions=_confusions(runs),
         training=[(run.name, safe(plots.training_curves(run.history))) for run in runs if run.history],
         energy=energy_terms([run.evaluation for run in runs]),
+        countings=images.countings({name: [run.evaluation] for name, run in _named(runs)}),
+        image_cases=images.image_cases(_named(runs)),
         twins=_twins(runs),
         bin_ms=next((run.bin_ms for run in runs if run.bin_ms), None),
         live=[_live_section(each, next((run.classes for run in runs if run.classes), [])) for each in live],
@@ -61,8 +65,9 @@ def inside_sections(runs: Sequence[tuple[str, RunSummary]]) -> dict[str, Any]:
     """Heat maps, attention weights and activity by layer of the runs that have them."""
     found = [inside.weights(name, run.inside, run.bin_ms) for name, run in runs]
     rates = {name: run.evaluation.get("spikes_per_layer_and_step") or {} for name, run in runs}
+    alone = len(runs) == 1 and runs[0][1].image is not None  # then every step of every layer is shown anyway
     return {
-        "case": inside.case_study(runs),
+        "case": None if alone else inside.case_study(runs),
         "attention": [each for each in found if each],
         "layers_over_time": inside.activity(rates),
     }
@@ -107,18 +112,18 @@ def _run_rows(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
 
 
 def hero(runs: Sequence[RunSummary]) -> dict[str, Any] | None:
-    """The first clip at hand, with what every run that saw it said."""
+    """The first clip or image at hand, with what every run that saw it said."""
+    image = next((run.image for run in runs if run.image is not None), None)
     shown = next((run for run in runs if run.clip is not None and len(run.clip)), None)
-    if shown is None or shown.clip is None:
+    if image is None and (shown is None or shown.clip is None):
         return None
     answers = [(name, run.evaluation["clip"]) for name, run in _named(runs) if run.evaluation.get("clip")]
     truth = next((answer["truth"] for _, answer in answers if answer.get("truth")), None)
-    return {
-        "image": animation(shown.clip, frame_ms=shown.bin_ms or 50.0),
-        "answers": answers,
-        "truth": truth,
-        "bins": len(shown.clip),
-    }
+    said = {"answers": answers, "truth": truth}
+    if shown is None or shown.clip is None:
+        assert image is not None
+        return {"image": photo(image.picture), "bins": 0, **said}
+    return {"image": animation(shown.clip, frame_ms=shown.bin_ms or 50.0), "bins": len(shown.clip), **said}
 
 
 def _comparisons(runs: Sequence[RunSummary]) -> dict[str, Any]:
@@ -191,6 +196,8 @@ def _times(runs: Sequence[RunSummary]) -> list[tuple[str, list[tuple[str, str]]]
             for key, word in (("first_correct", "first right answer"), ("stable_correct", "right from then on"))
             if times.get(f"{key}_ms") is not None
         ]
+        if (step := run.evaluation.get("mean_decision_step")) is not None:
+            figures.append((f"step {step:.2f}", "mean step of the first output spike, which decides"))
         if figures:
             found.append((name, figures))
     return found

@@ -8,14 +8,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from dvspipe.show.encoding import Strip
+
 Maps = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Inside:
-    """One clip inside one network, by layer: `spikes` [H,W] (mean of the 0/1 spikes over time and channels), `rates`
+    """One clip or image inside one network, by layer: `spikes` [H,W] (mean of the 0/1 spikes over time and channels), `rates`
     [T] (spikes per neuron), and the attention weights used: `time` [T], `channel` [C] or [T,C], `space` [H,W] or
-    [T,H,W]. `neutral` is the weight of an attention that has nothing to say; None without attention.
+    [T,H,W]. `neutral` is the weight of an attention that has nothing to say; None without attention. `steps` [T,H,W]
+    are the spikes of every step, mean over channels.
     """
 
     spikes: Maps = field(default_factory=dict)
@@ -24,6 +27,19 @@ class Inside:
     channel: Maps = field(default_factory=dict)
     space: Maps = field(default_factory=dict)
     neutral: float | None = None
+    steps: Maps = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImageCase:
+    """One test image: `picture` [H,W,3] as the network gets it, but not normalised; `strips`, the first the encoder's
+    code; `answers` {"label" or None, "confidence"} after every step; `facts` of the code as `code_strip` takes them.
+    """
+
+    picture: NDArray[Any]
+    strips: list[Strip]
+    answers: list[dict[str, Any]]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,7 +49,8 @@ class RunSummary:
     `recipe` is the resolved recipe as a table of tables; `evaluation` what `evaluate` returns (shares 0..1, energies
     in µJ, times in ms); `history` one row per epoch; `clip` one clip of the test set, counts [T,2,H,W]. A missing or
     empty part of `evaluation` leaves its section out. `evaluation["clip"]`, optional, is {"truth": str, "label": str
-    | None, "confidence": 0..1} for `clip`, `inside` what the network did with it.
+    | None, "confidence": 0..1} for `clip`, `inside` what the network did with it. A run on images has `image` instead of
+    `clip`, and a recipe with `encoder` instead of `frames`.
     """
 
     name: str
@@ -45,12 +62,18 @@ class RunSummary:
     classes: list[str] = field(default_factory=list)
     test_samples: int = 0
     inside: Inside | None = None
+    image: ImageCase | None = None
 
     @property
     def bin_ms(self) -> float | None:
         """Length of a time bin, ms, where the recipe tells."""
-        bin_us = self.recipe.get("frames", {}).get("bin_us")
+        bin_us = (self.recipe.get("frames") or {}).get("bin_us")
         return bin_us / 1000 if bin_us else None
+
+    @property
+    def sample(self) -> str:
+        """What it was tested on, as people call one."""
+        return "image" if self.recipe.get("encoder") else "clip"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 from dvspipe.show.comparison import comparison_cells
 
 PIPED_WIDTH = 140  # columns where stdout is a file or a pipe
+PRINTED_STEPS = 8  # of an encoder's shares per step
 
 
 def show_result(verb: str, result: dict[str, Any]) -> None:
@@ -147,6 +148,17 @@ def _compare(result: dict[str, Any]) -> RenderableType:
     return Group(table, f"Cells, compare.json, table.md: {result['out']}\nReport to look at: {result['report']}")
 
 
+def _show_encoding(result: dict[str, Any]) -> RenderableType:
+    table = Table("encoder", "spikes per pixel", "share per step", "analog steps", "mean error")
+    for row in result["encoders"]:
+        shares = "  ".join(f"{each:.3f}" for each in row["density_per_step"][:PRINTED_STEPS])
+        more = "  ..." if len(row["density_per_step"]) > PRINTED_STEPS else ""
+        error = f"{row['reconstruction_error']:.4f}"
+        table.add_row(row["name"], f"{row['spikes_per_pixel']:.3f}", shares + more, str(sum(row["analog"])), error)
+    left = [f"left out: {each['reason']}" for each in result["left_out"]]
+    return Group(table, *left, f"Picture to look at: {result['picture']}")
+
+
 _VIEWS: dict[str, Callable[[dict[str, Any]], RenderableType]] = {
     "datasets": _cards,
     "prepare": _prepared,
@@ -155,4 +167,5 @@ _VIEWS: dict[str, Callable[[dict[str, Any]], RenderableType]] = {
     "evaluate": _evaluate,
     "compare": _compare,
     "demo": _demo,
+    "show-encoding": _show_encoding,
 }

@@ -12,6 +12,8 @@ from typing import Any
 from dvspipe.metrics.accuracy import wilson
 from dvspipe.show.summary import LiveSummary, RunSummary
 
+MANY_TIMES = 3  # as much: from here on percents are hard to picture
+
 
 def interval(run: RunSummary) -> tuple[float, float] | None:
     """95 % Wilson interval of a run's accuracy, shares 0..1; None when it was not tested."""
@@ -75,7 +77,8 @@ def _changes(run: RunSummary, base: RunSummary) -> list[tuple[str, str]]:
     for key, word in (("spikes_per_sample", "spikes"), ("energy_uj", "energy, estimated,")):
         ours, theirs = run.evaluation.get(key), base.evaluation.get(key)
         if ours and theirs:
-            figures.append((f"{100 * (ours / theirs - 1):+.0f} %".replace("-", "−"), f"{word} against {base.name}"))
+            change = f"{ours / theirs:.1f}×" if ours > MANY_TIMES * theirs else f"{100 * (ours / theirs - 1):+.0f} %"
+            figures.append((change.replace("-", "−"), f"{word} against {base.name}"))
     return figures
 
 
@@ -84,7 +87,8 @@ def _alone(run: RunSummary) -> list[tuple[str, str]]:
     figures = []
     ours, theirs = run.evaluation.get("energy_uj"), run.evaluation.get("energy_ann_uj")
     if ours and theirs:
-        figures.append((f"{theirs / ours:.1f}×", "less energy, estimated, than its ANN twin"))
+        word = "less" if theirs >= ours else "more"
+        figures.append((f"{times_apart(ours, theirs):.1f}×", f"{word} energy, estimated, than its ANN twin"))
     nasar = run.evaluation.get("nasar")
     if nasar is not None:
         figures.append((f"{100 * nasar:.1f} %", "of the neurons spike in a step (NASAR)"))
@@ -93,6 +97,11 @@ def _alone(run: RunSummary) -> list[tuple[str, str]]:
         word = f"until the answer stays right (median of the {100 * share:.0f} % of clips where it does)"
         figures.append((f"{times['stable_correct_ms']:.0f} ms", word))
     return figures
+
+
+def times_apart(one: float, other: float) -> float:
+    """How many times the smaller the larger is, at least 1; both above 0."""
+    return max(one / other, other / one)
 
 
 def agreement(live: LiveSummary) -> float | None:
@@ -109,8 +118,8 @@ def _achieved(run: RunSummary) -> str:
     accuracy, bounds = run.evaluation["accuracy"], interval(run)
     range_ = f" ({100 * bounds[0]:.0f} to {100 * bounds[1]:.0f} % with 95 % confidence)" if bounds else ""
     chance = f"; guessing gets {100 / len(run.classes):.0f} %" if run.classes else ""
-    clips = f" of {run.test_samples:,} test clips" if run.test_samples else " of the test clips"
-    return f"{run.name} recognises {100 * accuracy:.1f} %{clips}{range_}{chance}"
+    many = f" of {run.test_samples:,} test {run.sample}s" if run.test_samples else f" of the test {run.sample}s"
+    return f"{run.name} recognises {100 * accuracy:.1f} %{many}{range_}{chance}"
 
 
 def _compared(run: RunSummary, base: RunSummary) -> str:
@@ -134,6 +143,8 @@ def _saved(run: RunSummary, base: RunSummary, key: str, word: str) -> str:
     ours, theirs = run.evaluation.get(key), base.evaluation.get(key)
     if not ours or not theirs:
         return ""
+    if ours > MANY_TIMES * theirs:
+        return f"{ours / theirs:.1f} times the {word}"
     change = 100 * (1 - ours / theirs)
     return (
         f"{abs(change):.0f} % {'less' if key == 'energy_uj' else 'fewer'} {word}"

@@ -40,7 +40,7 @@ def test_rows_share_one_scale_per_layer(clip):
         for (image, mean), layer, top in zip(row["cells"], case["layers"], tops):
             assert image == heat(summary.inside.spikes[layer["name"]], top)
             assert mean == pytest.approx(summary.inside.spikes[layer["name"]].mean())
-    assert case["events"].startswith("data:image/png")
+    assert case["given"].startswith("data:image/png")
 
 
 def test_a_layer_that_one_run_lacks_stays_empty():

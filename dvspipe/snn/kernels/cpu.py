@@ -45,13 +45,17 @@ def lif_scan(x: Tensor, v0: Tensor, neuron: Neuron, leak: Tensor | None = None) 
 
 
 def _time_outermost(x: Tensor) -> Tensor:
-    """`x` itself when every step is one dense block, the next step beside it; else a contiguous copy."""
+    """`x` itself when every step is one dense block, the next step beside it; else a copy that is so, in the order of
+    axes that a step has where it is dense (an image shown T times lies in memory once, perhaps channels_last).
+    """
     expected = 1
     for stride, size in sorted((stride, size) for stride, size in zip(x.stride()[1:], x.shape[1:]) if size > 1):
         if stride != expected:
             return x.contiguous()
         expected *= size
-    return x if len(x) < 2 or x.stride(0) == expected else x.contiguous()
+    if len(x) < 2 or x.stride(0) == expected:
+        return x
+    return torch.empty_strided(x.shape, (expected, *x.stride()[1:]), dtype=x.dtype).copy_(x)
 
 
 def _like(x: Tensor, model: Tensor) -> Tensor:
