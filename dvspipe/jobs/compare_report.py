@@ -59,7 +59,8 @@ def notes(recipe: Recipe, seeds: int) -> list[str]:
     lines.append(selection(recipe.train))
     if seeds == 1:
         return [*lines, "One seed: no statement about spread."]
-    lines.append(f"{seeds} seeds; a seed also fixes which recordings validate, so differences are taken seed by seed.")
+    samples = "images" if recipe.encoder is not None else "recordings"
+    lines.append(f"{seeds} seeds; a seed also fixes which {samples} validate, so differences are taken seed by seed.")
     return [*lines, "Intervals are of one comparison each, not corrected for the number of settings."]
 
 

@@ -64,7 +64,11 @@ def evaluate_network(
         **activity(network, probe.result()),
         "accuracy_over_time": [{"t_ms": ms, "accuracy": _share(right, clips)} for ms, right in correct.items()],
         "decision_time": decision_times(list(correct), torch.stack(list(correct.values())).numpy()),
-        "calibration": calibration(confidence(score, network.spiking_out).tolist(), (score.argmax(1) == true).tolist()),
+        "calibration": calibration(
+            confidence(score, network.spiking_out).tolist(),
+            (score.argmax(1) == true).tolist(),
+            spikes=network.spiking_out,
+        ),
         "seconds": time.perf_counter() - start,
     }
 

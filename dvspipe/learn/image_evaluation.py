@@ -58,7 +58,7 @@ def evaluate_images(
         **activity(model, probe.result(), seen.code(model)),
         "accuracy_over_time": [{"step": step + 1, "accuracy": each} for step, each in enumerate(right)],
         "mean_decision_step": float(torch.cat(decided).double().mean()) if readout == "first-spike" else None,
-        "calibration": calibration(sure, (score.argmax(1) == true).tolist()),
+        "calibration": calibration(sure, (score.argmax(1) == true).tolist(), spikes=model.spiking_out),
         "encoder": seen.result(model),
         "seconds": time.perf_counter() - start,
     }

@@ -9,11 +9,15 @@ import numpy as np
 
 BINS = 10
 RULE = "confidence = the answered class's share of all output spikes; 0 when no output neuron fired"
+RULE_OF_SCORES = "confidence = the answered class's softmax probability of the mean scores"
 
 
-def calibration(confidence: Sequence[float], correct: Sequence[bool], bins: int = BINS) -> dict[str, Any]:
+def calibration(
+    confidence: Sequence[float], correct: Sequence[bool], bins: int = BINS, spikes: bool = True
+) -> dict[str, Any]:
     """Expected calibration error (Guo et al. 2017) over `bins` equal bins of confidence in [0,1], and the bins.
 
+    `spikes`: whether confidences come from output spikes or from scores, which `rule` tells.
     Returns `ece` (None without answers), `rule`, `bins`: for each that holds answers `low, high, count, confidence,
     accuracy` (means). Raises ValueError when the two lengths differ.
     """
@@ -33,4 +37,4 @@ def calibration(confidence: Sequence[float], correct: Sequence[bool], bins: int 
         if np.any(place == k)
     ]
     error = sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in table) / max(1, len(sure))
-    return {"ece": error if len(sure) else None, "bins": table, "rule": RULE}
+    return {"ece": error if len(sure) else None, "bins": table, "rule": RULE if spikes else RULE_OF_SCORES}

@@ -42,7 +42,7 @@ RULES = [
     " or all MACs where that is real numbers (1x1 shortcuts of residual networks).",
     "Attention: MACs that make the gates (released: once per clip; else at every step) and that apply them (every step).",
     "Not counted: neuron updates, folded batch norm, pooling, memory traffic.",
-    "ANN twin: the same network and T frames with dense activations, all MACs, no attention.",
+    "ANN twin: the same network and T frames (of an image: one look at it) with dense activations, all MACs, no attention.",
 ]
 COUNTINGS = ("every step", "once", "gate excluded")
 PARTS = {

@@ -86,7 +86,7 @@ def test_a_clip_longer_than_every_recording(workplace, archive):
 def test_weights_of_another_T(workplace, trained, archive):
     arguments = ("--set", f"train.start={trained['run']}", "--set", "frames.n_bins=6")
     message = complaint(workplace, "train", "tiny-TCSA.toml", *arguments, code=1)
-    assert "The run has T = 8 bins, this recipe 6" in message
+    assert "The run has T = 8, this recipe 6" in message
     assert "frames.n_bins=8" in message
 
 
