@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from dvspipe.encoders.direct import Direct
+from dvspipe.encoders.weighing import weigh
 from dvspipe.errors import UsageError, nearest
 from dvspipe.snn.attention.temporal import TemporalScore
 from dvspipe.snn.kit import Kit
@@ -74,12 +75,14 @@ class GatedCoding(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor | None, probe: Probe | None = None) -> tuple[Tensor, Tensor | None]:
         """Current [T,B,C,H,W] -> (coded [T,B,C,H,W], potential [B,C,H,W]). The probe hears the spikes."""
-        gate = self.gate(x)
+        time, space = self._scores(x)
         if self.lif is None:
-            return gate * x, None
+            return self._gate(x, time, space) * x, None
         spikes, v = self.lif(x, state)
         report(probe, "", spikes)
-        return gate * spikes, v
+        if time is not None and space is not None and repeats(space):
+            return weigh(time.to(spikes.dtype), space[0].to(spikes.dtype), spikes), v
+        return self._gate(x, time, space) * spikes, v
 
     def step(self, x: Tensor, state: Tensor | None, probe: Probe | None = None) -> tuple[Tensor, Tensor | None]:
         """Never called: the layer is not live."""
@@ -87,17 +90,26 @@ class GatedCoding(nn.Module):
 
     def gate(self, x: Tensor) -> Tensor:
         """Current [T,B,C,H,W] -> gate, in a shape that broadcasts over it."""
-        scores = []
+        return self._gate(x, *self._scores(x))
+
+    def _scores(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """MT [T,B,1,1,1] and MSC [T,B,C,H,W], None where the gate goes without."""
+        time = space = None
         if self.time is not None:
             seen = x[:1] if repeats(x) else x
             mean, maximum = (made.expand(len(x), -1) for made in (seen.mean((2, 3, 4)), seen.amax((2, 3, 4))))
             # Contiguous, so that time is the outermost axis of the product too: else every layer behind would copy.
-            scores.append(self.time(mean, maximum).contiguous()[:, :, None, None, None])
+            time = self.time(mean, maximum).contiguous()[:, :, None, None, None]
         if self.space is not None:
-            scores.append(each_frame(self.space, x))
-        if not scores:
-            return x.new_full((1, 1, 1, 1, 1), NEUTRAL)
-        return torch.sigmoid(scores[0] * scores[1] if len(scores) == 2 else scores[0])
+            space = each_frame(self.space, x)
+        return time, space
+
+    @staticmethod
+    def _gate(x: Tensor, time: Tensor | None, space: Tensor | None) -> Tensor:
+        if time is not None and space is not None:
+            return torch.sigmoid(time * space)
+        score = time if space is None else space
+        return x.new_full((1, 1, 1, 1, 1), NEUTRAL) if score is None else torch.sigmoid(score)
 
     def parts(self) -> list[Part]:
         """One: neurons, and a gate in place of weights. Kept are the current once, both layers of MSC once, and of every

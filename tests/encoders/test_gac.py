@@ -5,6 +5,7 @@ import torch
 
 from dvspipe.encoders.choice import build_encoder
 from dvspipe.encoders.image_network import ImageNetwork
+from dvspipe.encoders.weighing import weigh
 from dvspipe.errors import UsageError
 from dvspipe.metrics.energy import AC_PJ, MAC_PJ, Code, energy
 from dvspipe.snn.counting import count_layers, count_network
@@ -200,3 +201,29 @@ def test_another_t_than_the_gates_is_an_error():
 
     with pytest.raises(ShapeError, match="T = 4"):
         network("gac").network(torch.randn(6, 1, 3, 16, 16))
+
+
+def test_weighing_is_the_product_and_its_gradient():
+    torch.manual_seed(2)
+    time, space = torch.randn(3, 2, 1, 1, 1).double(), torch.randn(2, 4, 3, 3).double()
+    spikes = (torch.rand(3, 2, 4, 3, 3) > 0.5).double()
+    given = [each.requires_grad_() for each in (time, space, spikes)]
+    plain = torch.sigmoid(time * space) * spikes
+    torch.testing.assert_close(weigh(*given), plain)
+    into = torch.randn_like(plain)
+    for ours, theirs in zip(*(torch.autograd.grad(each, given, into) for each in (weigh(*given), plain))):
+        torch.testing.assert_close(ours, theirs)
+    assert torch.autograd.gradcheck(weigh, given)
+
+
+def test_the_quick_product_is_the_layers():
+    """With the image's scores made once and with scores of every step, forth and back, spikes being the same."""
+    layer, found = made(kernel=3).double(), []
+    for once in (True, False):
+        images = current()[0].double().requires_grad_()
+        x = images.expand(STEPS, *images.shape)
+        coded, _ = layer(x if once else x.contiguous(), None)
+        into = torch.linspace(-1, 1, coded.numel()).double().view_as(coded)
+        found.append((coded, *torch.autograd.grad(coded, (images, *layer.parameters()), into)))
+    for ours, theirs in zip(*found):
+        torch.testing.assert_close(ours, theirs)
