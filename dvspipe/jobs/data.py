@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from torch.utils.data import DataLoader
 
 from dvspipe.errors import DatasetError
+from dvspipe.jobs.training import Training
 from dvspipe.recipes import Recipe, load_card
 from dvspipe.show.progress import say
-
-
-class Training(NamedTuple):
-    """(samples [..], label [B]) for training and validation; `counts` of samples per split, `subjects` that validate."""
-
-    train: DataLoader
-    val: DataLoader
-    counts: dict[str, int]
-    subjects: list[int]
 
 
 class Data(Protocol):

@@ -14,7 +14,7 @@ from dvspipe.data.splits import Splits, split_published, split_subjects, split_w
 from dvspipe.errors import DatasetError
 from dvspipe.frames import collate
 from dvspipe.jobs.archives import find_or_make, fingerprint
-from dvspipe.jobs.data import Training
+from dvspipe.jobs.training import Training
 from dvspipe.recipes import FramesSettings, Recipe, TrainSettings
 from dvspipe.recordings.archive import Archive, Segment
 

@@ -17,7 +17,7 @@ from dvspipe.data.images.splits import hold_out, subset
 from dvspipe.encoders.choice import ENCODERS
 from dvspipe.errors import DatasetError, UsageError
 from dvspipe.jobs.archives import index_path
-from dvspipe.jobs.data import Training
+from dvspipe.jobs.training import Training
 from dvspipe.recipes import Card, Recipe
 
 

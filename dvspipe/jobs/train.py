@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from dvspipe.errors import RunError, UsageError
-from dvspipe.jobs.data import Training, open_data
+from dvspipe.jobs.data import open_data
 from dvspipe.jobs.runs import (
     BEST,
     LAST,
@@ -31,6 +31,7 @@ from dvspipe.jobs.runs import (
     save_run_weights,
     write_json,
 )
+from dvspipe.jobs.training import Training
 from dvspipe.learn.checkpoint import fit_weights, load_state, save_state, write_whole
 from dvspipe.learn.evaluation import untrained_activity
 from dvspipe.learn.loop import Epoch, Trainer, TrainPlan
