@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from dvspipe.cards import Card as Card
 from dvspipe.errors import RecipeError, UsageError, nearest
+from dvspipe.settings import EncoderSettings as EncoderSettings
 from dvspipe.settings import FramesSettings as FramesSettings
 from dvspipe.settings import Recipe as Recipe
 from dvspipe.settings import TrainSettings as TrainSettings

@@ -18,7 +18,7 @@ from dvspipe.encoders.choice import ENCODERS
 from dvspipe.errors import DatasetError, UsageError
 from dvspipe.jobs.archives import index_path
 from dvspipe.jobs.training import Training
-from dvspipe.recipes import Card, Recipe
+from dvspipe.recipes import Card, EncoderSettings, Recipe
 
 
 class ImageData:
@@ -26,24 +26,11 @@ class ImageData:
 
     def __init__(self, recipe: Recipe, card: Card) -> None:
         assert recipe.encoder is not None and card.images is not None  # `open_data` has looked
-        self.recipe, self.card, self.table = recipe, card, card.images
+        self.recipe, self.encoder, self.card, self.table = recipe, recipe.encoder, card, card.images
         self.path = index_path(recipe.dataset)
         self.images = open_images(card, find_index(recipe.dataset, card))
         self.classes, self.sensor_size = self.images.classes, card.sensor_size
         self.channels, self.fingerprint = card.images.channels, self.images.fingerprint
-
-    @property
-    def normalises(self) -> bool:
-        """Whether the card's mean and std are applied. Raises UsageError where the encoder takes no such values."""
-        assert self.recipe.encoder is not None
-        asked, kind = self.recipe.encoder.normalise, ENCODERS[self.recipe.encoder.name]
-        if asked and kind.unit:
-            takes = ", ".join(name for name, each in ENCODERS.items() if not each.unit)
-            raise UsageError(
-                f"encoder '{kind.name}' takes pixel values in [0,1], encoder.normalise = true would give others: leave it "
-                f"out, or use an encoder that takes normalised images ({takes})"
-            )
-        return not kind.unit if asked is None else asked
 
     def training(self) -> Training:
         """Raises DatasetError where a split would be empty, RecipeError for transforms that there are not."""
@@ -91,10 +78,22 @@ class ImageData:
             indices,
             self.sensor_size,
             self.table.resize,
-            normalise=(self.table.mean, self.table.std) if self.normalises else None,
+            normalise=(self.table.mean, self.table.std) if normalises(self.encoder) else None,
             augment=augment,
             seed=self.recipe.train.seed,
         )
+
+
+def normalises(settings: EncoderSettings) -> bool:
+    """Whether a card's mean and std are applied. Raises UsageError where the encoder takes no such values."""
+    asked, kind = settings.normalise, ENCODERS[settings.name]
+    if asked and kind.unit:
+        takes = ", ".join(name for name, each in ENCODERS.items() if not each.unit)
+        raise UsageError(
+            f"encoder '{kind.name}' takes pixel values in [0,1], encoder.normalise = true would give others: leave it "
+            f"out, or use an encoder that takes normalised images ({takes})"
+        )
+    return not kind.unit if asked is None else asked
 
 
 def find_index(name: str, card: Card) -> ImageIndex:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dvspipe.data.clips import ClipDataset
-from dvspipe.decision.readout import confidence, rate
+from dvspipe.decision.readout import READOUTS, confidence
 from dvspipe.jobs.archives import find_or_make
 from dvspipe.jobs.runs import Run
 from dvspipe.recordings.archive import Archive
@@ -28,11 +29,13 @@ def look(run: Run) -> tuple[NDArray[np.int32], dict[str, Any], Inside]:
     segment = next(segment for segment in archive.segments if segment.split == "test")
     own, label = ClipDataset(archive.path, [segment], frames.bin_us, frames.n_bins, frames.downsample)[0]
     seen = watch(run.model, torch.as_tensor(own)[:, None])
-    score = rate(seen.out[:, None])
-    answer = {
-        "truth": run.classes[int(label)],
-        "label": run.classes[int(score.argmax())] if score.any() else None,
-        "confidence": float(confidence(score)[0]),
-    }
+    answer = {"truth": run.classes[int(label)], **answer_of(run, seen.out)}
     maps = {name: value for name, value in asdict(seen).items() if name not in ("out", "code")}
     return ClipDataset(archive.path, [segment], frames.bin_us, frames.n_bins)[0][0], answer, Inside(**maps)
+
+
+def answer_of(run: Run, out: Tensor) -> dict[str, Any]:
+    """{"label", "confidence"}: what a run's read-out says of the outputs so far, [t,K]; no label of silent spikes."""
+    score, spikes = READOUTS[run.recipe.snn.readout](out[:, None]), run.model.spiking_out
+    label = None if spikes and not score.any() else run.classes[int(score.argmax())]
+    return {"label": label, "confidence": float(confidence(score, spikes)[0])}

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dvspipe.decision.readout import READOUTS, confidence
 from dvspipe.encoders.encoder import Encoder
 from dvspipe.encoders.image_network import ImageNetwork
 from dvspipe.errors import RunError
 from dvspipe.jobs.data import open_data
+from dvspipe.jobs.image_data import normalises
+from dvspipe.jobs.looking import answer_of
 from dvspipe.jobs.runs import Run
 from dvspipe.learn.image_evaluation import SEED
 from dvspipe.metrics.reconstruction import reconstruction_error
@@ -30,8 +31,7 @@ class Scale:
     def __init__(self, run: Run) -> None:
         settings, card = run.recipe.encoder, load_card(run.recipe.dataset)
         assert settings is not None and card.images is not None  # a run on images
-        wanted = settings.normalise
-        on = not network_of_images(run).encoder.unit if wanted is None else wanted
+        on = normalises(settings)
         table = (card.images.mean, card.images.std) if on else ([0.0] * run.channels, [1.0] * run.channels)
         self.mean, self.std = (torch.tensor(each)[:, None, None] for each in table)
 
@@ -87,7 +87,7 @@ def look_at_image(run: Run) -> tuple[ImageCase, dict[str, Any], Inside]:
     model, scale = network_of_images(run), Scale(run)
     code, facts, strip = encode(model.encoder, image, scale)
     seen = watch(model.network, code)
-    answers = [_answer(run, seen.out[: step + 1]) for step in range(len(seen.out))]
+    answers = [answer_of(run, seen.out[: step + 1]) for step in range(len(seen.out))]
     maps = {name: value for name, value in asdict(seen).items() if name not in ("out", "code")}
     case = ImageCase(picture(scale.undo(image).numpy()), [strip, *behind_stem(run, seen)], answers, facts)
     return case, {"truth": run.classes[int(label)], **answers[-1]}, Inside(**maps)
@@ -99,15 +99,6 @@ def behind_stem(run: Run, seen: Watched) -> list[Strip]:
         return []
     name = network_of_images(run).encoder.name
     return gate_strips(name, seen.steps.get("code"), seen.code.get("gate"), seen.code.get("coded"))
-
-
-def _answer(run: Run, out: Tensor) -> dict[str, Any]:
-    """What the read-out says of the outputs so far, [t,K]."""
-    network = network_of_images(run).network
-    score = READOUTS[run.recipe.snn.readout](out[:, None])
-    silent = network.spiking_out and not score.any()
-    label = None if silent else run.classes[int(score.argmax())]
-    return {"label": label, "confidence": float(confidence(score, network.spiking_out)[0])}
 
 
 def _words(encoder: Encoder) -> str:

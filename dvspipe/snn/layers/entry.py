@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dvspipe.errors import UsageError, nearest
 from dvspipe.snn.kit import Kit
-from dvspipe.snn.layers.over_time import POOLED, Probe, each_frame, report
+from dvspipe.snn.layers.over_time import POOLED, Probe, each_frame, pass_on
 from dvspipe.snn.layers.parts import Part
 from dvspipe.snn.layers.spiking import LayerState, Spiking, SpikingLayer
 
@@ -93,9 +93,7 @@ class Pool(nn.Module):
 
     def forward(self, x: Tensor, state: tuple[()] | None, probe: Probe | None = None) -> tuple[Tensor, tuple[()]]:
         """[T,B,C,H,W] -> ([T,B,C,H/2,W/2], nothing to carry)."""
-        out = each_frame(self.pool, x)
-        report(probe, POOLED, (out != 0).to(out.dtype))
-        return out, ()
+        return pass_on(each_frame(self.pool, x), "", probe), ()
 
     step = forward
 

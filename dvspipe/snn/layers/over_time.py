@@ -21,6 +21,8 @@ def each_frame(weights: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """`weights` over [T,B,C,H,W] as one batch of T·B, so that batch norm shares its statistics over time; or over
     [B,C,H,W]. Where every step is the same frame, `weights` run once, unless they tell the steps apart.
     """
+    if isinstance(weights, nn.Identity):
+        return x
     if x.ndim == IMAGE:
         return weights(x)
     if repeats(x) and not _stepwise(weights):
@@ -66,6 +68,13 @@ def report(probe: Probe | None, name: str, spikes: Tensor) -> None:
     """Shows spikes to the probe, if there is one."""
     if probe is not None:
         probe(name, spikes)
+
+
+def pass_on(x: Tensor, name: str, probe: Probe | None) -> Tensor:
+    """`x` itself; tells the probe, if there is one, where it is not 0, as "name.pooled" ("" is the layer itself)."""
+    if probe is not None:
+        probe(f"{name}.{POOLED}" if name else POOLED, (x != 0).to(x.dtype))
+    return x
 
 
 def under(probe: Probe | None, name: str) -> Probe | None:

@@ -93,9 +93,7 @@ class ResidualBlock(nn.Module):
         report(probe, "lif1", spikes)
         spikes, v2 = fire(self.lif2, each_frame(self.weights1, spikes), before.v2)
         report(probe, "lif2", spikes)
-        branch, shortcut = each_frame(self.weights2, spikes), x
-        if not isinstance(self.shortcut, nn.Identity):
-            shortcut = each_frame(self.shortcut, x)
+        branch, shortcut = each_frame(self.weights2, spikes), each_frame(self.shortcut, x)
         if self.acts_on == "sum":
             branch, memory = attend(self.attention, branch + shortcut, before.memory)
         else:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dvspipe.errors import UsageError, nearest
 from dvspipe.snn.kit import Kit
-from dvspipe.snn.layers.over_time import POOLED, Probe, each_frame, report
+from dvspipe.snn.layers.over_time import POOLED, Probe, each_frame, pass_on, report
 from dvspipe.snn.layers.parts import Part
 from dvspipe.snn.layers.spiking import LayerState, Spiking
 from dvspipe.snn.layers.stem import Size, conv_norm, half
@@ -86,12 +86,9 @@ class PlainBlock(nn.Module):
         self, branch: Tensor, x: Tensor, before: SpikingState, probe: Probe | None, fire: Fire, first: LayerState
     ) -> tuple[Tensor, SpikingState]:
         """The branch's U and what came into the block -> what leaves it, state."""
-        spikes, second = fire(self.lif2, branch + self._shortcut(x), before.lif2)
+        spikes, second = fire(self.lif2, branch + each_frame(self.shortcut, x), before.lif2)
         report(probe, "lif2", spikes)
         return spikes, SpikingState(first, second)
-
-    def _shortcut(self, x: Tensor) -> Tensor:
-        return x if isinstance(self.shortcut, nn.Identity) else each_frame(self.shortcut, x)
 
     def parts(self) -> list[Part]:
         """Weights with the neurons behind them; kept are a norm's input, the current and the spikes."""
@@ -161,13 +158,11 @@ class SewBlock(PlainBlock):
     ) -> tuple[Tensor, SpikingState]:
         short, third = x, None
         if self.shortcut_lif is not None:
-            short, third = fire(self.shortcut_lif, self._shortcut(x), before.shortcut)
+            short, third = fire(self.shortcut_lif, each_frame(self.shortcut, x), before.shortcut)
             report(probe, "shortcut", short)
         spikes, second = fire(self.lif2, branch, before.lif2)
         report(probe, "lif2", spikes)
-        out = CONNECTIONS[self.connect](spikes, short)
-        if probe is not None:
-            probe(f"lif2.{POOLED}", (out != 0).to(out.dtype))
+        out = pass_on(CONNECTIONS[self.connect](spikes, short), "lif2", probe)
         return out, SpikingState(first, second, third)
 
     @property
@@ -196,10 +191,7 @@ class SpikePool(nn.Module):
 
     def forward(self, x: Tensor, state: tuple[()] | None, probe: Probe | None = None) -> tuple[Tensor, tuple[()]]:
         """[T,B,C,H,W] -> ([T,B,C,H',W'], nothing to carry)."""
-        out = each_frame(self.pool, x)
-        if probe is not None:
-            probe(POOLED, (out != 0).to(out.dtype))
-        return out, ()
+        return pass_on(each_frame(self.pool, x), "", probe), ()
 
     step = forward
 

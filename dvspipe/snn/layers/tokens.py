@@ -22,7 +22,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from dvspipe.snn.kit import Kit
-from dvspipe.snn.layers.over_time import POOLED, Probe, each_frame, report
+from dvspipe.snn.layers.over_time import POOLED, Probe, each_frame, pass_on, report
 from dvspipe.snn.layers.parts import Part
 from dvspipe.snn.layers.spiking import ConvLayer, LayerState
 from dvspipe.snn.layers.stem import Size, half
@@ -40,13 +40,6 @@ def start_linear(linear: nn.Linear) -> None:
     if not linear.weight.is_meta:  # there is nothing to draw, and asking for it imports half of torch, seconds
         nn.init.trunc_normal_(linear.weight, std=0.02)
         nn.init.zeros_(linear.bias)
-
-
-def pass_on(x: Tensor, name: str, probe: Probe | None) -> Tensor:
-    """Tells the probe where a sum of spikes is not 0, as "name.pooled"."""
-    if probe is not None:
-        probe(f"{name}.{POOLED}" if name else POOLED, (x != 0).to(x.dtype))
-    return x
 
 
 def self_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
