@@ -31,8 +31,9 @@ class AttendedConv(nn.Module):
     ) -> None:
         super().__init__()
         self.size, self.out_size = size, (size[0] // pool, size[1] // pool)
+        attention = kit.gate(channels[1])  # first, as in `ConvLayer`
         self.conv = nn.Conv2d(*channels, 3, padding=1)
-        self.attention = kit.gate(channels[1])
+        self.attention = attention
         self.norm = kit.norm2d(channels[1])
         self.lif = kit.lif()
         self.pool = nn.MaxPool2d(pool) if pool > 1 else nn.Identity()

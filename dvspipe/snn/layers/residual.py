@@ -63,10 +63,11 @@ class ResidualBlock(nn.Module):
             raise UsageError(f"unknown block '{acts_on}'{nearest(acts_on, list(ACTS_ON))}: known are {known}")
         (inside, outside), start = channels, kit.threshold_gamma if gamma is None else gamma
         self.acts_on, self.size, self.out_size = acts_on, size, half(size) if stride == 2 else size
+        attention = kit.gate(outside)  # first, as in `ConvLayer`
         self.lif1, self.lif2 = kit.lif(), kit.lif()
         self.weights1 = conv_norm(channels, 3, stride, kit, start)
         self.weights2 = conv_norm((outside, outside), 3, 1, kit, start * second_gamma)
-        self.attention = kit.gate(outside)
+        self.attention = attention
         self.shortcut: nn.Module = nn.Identity()
         if (stride != 1 or inside != outside) and pooled:
             pool = nn.AvgPool2d(stride, ceil_mode=True)  # rounds up as the strided convolution does

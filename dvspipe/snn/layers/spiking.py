@@ -120,12 +120,13 @@ class ConvLayer(SpikingLayer):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        attention = kit.gate(channels[1])  # first, for the order of draws is part of what a seed means
         self.size, self.neuron_size = size, (size[0] // pool, size[1] // pool)
         self.out_size = (self.neuron_size[0] // max_pool, self.neuron_size[1] // max_pool)
         self.conv = nn.Conv2d(*channels, 3, padding=1, bias=bias)
         self.norm = kit.norm2d(channels[1])
         self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
-        self.spiking = Spiking(kit.lif(), kit.gate(channels[1]))
+        self.spiking = Spiking(kit.lif(), attention)
         self.leave = nn.MaxPool2d(max_pool) if max_pool > 1 else None
 
     @property
@@ -193,9 +194,10 @@ class FullLayer(SpikingLayer):
         votes: int = 1,
     ) -> None:
         super().__init__()
+        attention = kit.gate(features[1], spatial=False)  # first, as in `ConvLayer`
         self.linear = nn.Linear(*features, bias=not bare)
         self.norm = nn.Identity() if bare else kit.norm1d(features[1])
-        self.spiking = Spiking(kit.lif(), kit.gate(features[1], spatial=False))
+        self.spiking = Spiking(kit.lif(), attention)
         self.dropout = dropout
         self.leave = Vote(votes) if votes > 1 else None
 
