@@ -1,8 +1,12 @@
-"""Feeding a network bin by bin: one step with carried state where it can, a sliding clip where it must see a whole clip."""
+"""Feeding a network bin by bin: one step with carried state where it can, a sliding clip where it must see a whole clip.
+
+`blocks` does the same for many bins at once. Knows no time constants and no thresholds.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,24 +16,30 @@ from torch import Tensor
 
 from dvspipe.decision.readout import rate
 
+Probe = Callable[[str, Tensor], None]
+Rest = Callable[[Any, Any, int], Any]
+
 
 class LiveNetwork(Protocol):
     """What stepping needs of a network (any of `snn/networks`)."""
 
     live: bool
 
-    def __call__(self, frames: Tensor, state: Any = None) -> tuple[Tensor, Any]: ...
+    def __call__(self, frames: Tensor, state: Any = None, probe: Probe | None = None) -> tuple[Tensor, Any]: ...
 
-    def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]: ...
+    def step(self, frame: Tensor, state: Any = None, probe: Probe | None = None) -> tuple[Tensor, Any]: ...
 
 
 class Stepwise:
-    """One bin = one step, state carried: for networks that never look ahead. Adds no latency beyond the bin."""
+    """One bin = one step, state carried: for networks that never look ahead. Adds no latency beyond the bin.
+
+    `rest(network, state, steps)` gives the state after steps without input (`snn.resting.rested`).
+    """
 
     mode = "stepwise"
 
-    def __init__(self, network: LiveNetwork) -> None:
-        self.network = network
+    def __init__(self, network: LiveNetwork, rest: Rest) -> None:
+        self.network, self.rest = network, rest
         self.reset()
 
     def reset(self) -> None:
@@ -37,10 +47,10 @@ class Stepwise:
         self.state: Any = None
 
     @torch.inference_mode()
-    def score(self, frame: NDArray[np.int32], skipped: int = 0) -> NDArray[np.float32]:
-        """Output spikes [K] of this bin. `skipped` dropped bins before it are stepped as empty ones, so time stays true."""
-        for each in [np.zeros_like(frame)] * skipped + [frame]:
-            out, self.state = self.network.step(torch.from_numpy(each)[None].float(), self.state)
+    def score(self, frame: NDArray[np.int32], skipped: int = 0, probe: Probe | None = None) -> NDArray[np.float32]:
+        """Outputs [K] of this bin; during `skipped` dropped bins before it the membrane only leaked."""
+        state = self.rest(self.network, self.state, skipped) if skipped else self.state
+        out, self.state = self.network.step(torch.from_numpy(frame)[None].float(), state, probe)
         return out[0].float().numpy()
 
 
@@ -61,17 +71,18 @@ class SlidingClip:
         self.clip: deque[NDArray[np.int32]] = deque(maxlen=self.n_bins)
 
     @torch.inference_mode()
-    def score(self, frame: NDArray[np.int32], skipped: int = 0) -> NDArray[np.float32]:
-        """Mean output spike rate [K] over the clip that ends with this bin; dropped bins count as empty ones."""
-        empty = np.zeros_like(frame)
-        missing = self.n_bins if not self.clip else skipped
-        self.clip.extend([empty] * min(missing, self.n_bins))
-        self.clip.append(frame)
-        frames = torch.from_numpy(np.stack(self.clip))[:, None].float()
-        out, _ = self.network(frames)
+    def score(self, frame: NDArray[np.int32], skipped: int = 0, probe: Probe | None = None) -> NDArray[np.float32]:
+        """Mean outputs [K] over the clip that ends with this bin; dropped bins count as empty ones."""
+        self._add(frame, skipped)
+        out, _ = self.network(torch.from_numpy(np.stack(self.clip))[:, None].float(), None, probe)
         return rate(out)[0].numpy()
 
+    def _add(self, frame: NDArray[np.int32], skipped: int) -> None:
+        missing = self.n_bins if not self.clip else skipped
+        self.clip.extend([np.zeros_like(frame)] * min(missing, self.n_bins))
+        self.clip.append(frame)
 
-def stepper(network: LiveNetwork, n_bins: int) -> Stepwise | SlidingClip:
+
+def stepper(network: LiveNetwork, n_bins: int, rest: Rest) -> Stepwise | SlidingClip:
     """The cheapest way this network allows."""
-    return Stepwise(network) if network.live else SlidingClip(network, n_bins)
+    return Stepwise(network, rest) if network.live else SlidingClip(network, n_bins)

@@ -156,9 +156,18 @@ class Binner:
 
     def drain(self) -> Iterator[Frames]:
         """With `stop_us`: the blocks still owed, the open bin first and then empty ones. Without: nothing."""
-        if self.t0_us is None or self._stop_us is None:
-            return
-        while owed := (self._clock().stop - self._clock().low) // self.bin_us:
+        if self.t0_us is not None and self._stop_us is not None:
+            yield from self._close_until(self._clock().stop)
+
+    def advance(self, t_us: int) -> Iterator[Frames]:
+        """Blocks of the bins that end at or before `t_us`, though no event has closed them: for a camera whose silence is
+        known to be silence. Events that belong there and come later are late.
+        """
+        if self.t0_us is not None:
+            yield from self._close_until(min(t_us, self._clock().stop))
+
+    def _close_until(self, t_us: int) -> Iterator[Frames]:
+        while (owed := (t_us - self._clock().low) // self.bin_us) > 0:
             block = self._block(min(self._rows, owed))
             self._open = np.zeros_like(self._open)
             self.frames += len(block)
@@ -168,6 +177,10 @@ class Binner:
         """The counts so far; may be called at any time between two chunks. Events in the open bin count as tail."""
         if self._busy:
             raise RuntimeError("finish: the blocks of the last chunk were not all taken")
+        return self.so_far()
+
+    def so_far(self) -> BinReport:
+        """As `finish`, but may be called between two blocks too; events of blocks not yet taken are not counted."""
         waiting, counts = int(self._open.sum()), [int(count) for count in self._counts]
         return BinReport(
             binned=counts[ADDED] - waiting,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dvspipe.jobs.archives import find_or_make
 from dvspipe.jobs.evaluate import evaluate_run, notes, summarise
-from dvspipe.jobs.live import Session, play
+from dvspipe.jobs.live import Played, Playing, play
 from dvspipe.jobs.runs import Run, load_run, new_folder
 from dvspipe.jobs.train import train
 from dvspipe.recipes import load_recipe
@@ -41,17 +42,18 @@ def demo(out: Path | None = None) -> dict[str, Any]:
     evaluations = [evaluate_run(run) for run in runs]
     uncut, real = _uncut(archive), _real()
     played = [(run, uncut) for run in runs] + [(runs[-1], source) for source in real]
-    sessions = [(run, source, play(source, run, speed=0.0, keep=True)) for run, source in played]
+    how = Playing(speed=0.0, keep=True)
+    sessions = [(run, source, play(source, run, how)) for run, source in played]
     report = write_report(
         folder / "report.html",
         "dvspipe demo: gestures before an event camera",
         [summarise(run, result) for run, result in zip(runs, evaluations)],
-        [_live_summary(run, source, session) for run, source, session in sessions],
+        [_live_summary(run, source, played) for run, source, played in sessions],
         notes(runs[0]) + REAL_NOTE * bool(real),
     )
     return {
         "runs": [_run_row(run, result) for run, result in zip(runs, evaluations)],
-        "live": [_live_row(run, source, session) for run, source, session in sessions],
+        "live": [_live_row(run, source, played) for run, source, played in sessions],
         "report": str(report),
         "seconds": time.perf_counter() - start,
     }
@@ -80,15 +82,10 @@ def _run_row(run: Run, result: dict[str, Any]) -> dict[str, Any]:
     return {"name": run.name, "path": str(run.path), **{name: result[name] for name in names}}
 
 
-def _live_row(run: Run, source: Path, session: Session) -> dict[str, Any]:
-    return {"source": title(source), "run": run.name, **session.result()}
+def _live_row(run: Run, source: Path, played: Played) -> dict[str, Any]:
+    return {"source": title(source), "run": run.name, **played.result}
 
 
-def _live_summary(run: Run, source: Path, session: Session) -> LiveSummary:
-    return LiveSummary(
-        source=f"{title(source)}, {run.name}",
-        result=session.result(),
-        decisions=session.record.rows or [],
-        truth=[{"label": each.name, "start_us": each.start_us, "stop_us": each.stop_us} for each in session.labels],
-        clip=session.picture(),
-    )
+def _live_summary(run: Run, source: Path, played: Played) -> LiveSummary:
+    found = played.views.summaries(played.result)
+    return replace(found[0] if found else LiveSummary("", played.result), source=f"{title(source)}, {run.name}")

@@ -7,11 +7,12 @@ from typing import Any
 
 from dvspipe.recordings import Damage, open_recording
 from dvspipe.recordings.opening import recording_paths
+from dvspipe.recordings.recording import OnDamage
 
 DAMAGE_KEYS = ("kind", "offset", "lost_bytes", "last_good_t_us")
 
 
-def inspect_recording(path: str | Path) -> dict[str, Any]:
+def inspect_recording(path: str | Path, on_damage: OnDamage = "skip", convention: str | None = None) -> dict[str, Any]:
     """The JSON result of `dvspipe inspect`; of an archive, all its recordings together and the first damage.
 
     Times (earliest and latest) and `on_fraction` are None where there are no events. Raises RecordingError as
@@ -20,7 +21,7 @@ def inspect_recording(path: str | Path) -> dict[str, Any]:
     events, on, damage = 0, 0, None
     times: list[int] = []
     for each in recording_paths(path):
-        recording = open_recording(each)
+        recording = open_recording(each, on_damage, convention)
         for chunk in recording:
             events, on = events + len(chunk), on + int(chunk.p.sum())
             times = [min([int(chunk.t.min()), *times]), max([int(chunk.t.max()), *times])]

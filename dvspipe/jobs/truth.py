@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 from dvspipe.errors import DvspipeError
 from dvspipe.recordings import Recording
 from dvspipe.recordings.archive import Archive
 from dvspipe.recordings.labels import read_labels
-
-
-class Label(NamedTuple):
-    """A labelled window, sensor time in µs."""
-
-    name: str
-    start_us: int
-    stop_us: int
+from dvspipe.show.moment import Label
 
 
 def labels_of(recording: Recording, classes: list[str]) -> list[Label]:

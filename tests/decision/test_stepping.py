@@ -13,11 +13,11 @@ class Adder:
     def __init__(self, live):
         self.live, self.seen = live, []
 
-    def __call__(self, frames, state=None):
+    def __call__(self, frames, state=None, probe=None):
         self.seen.append(frames.clone())
         return frames.flatten(2).sum(2, keepdim=True), None
 
-    def step(self, frame, state=None):
+    def step(self, frame, state=None, probe=None):
         state = (0 if state is None else state) + frame.sum()
         return state.reshape(1, 1), state
 
@@ -26,10 +26,15 @@ def frame(value):
     return np.full((2, 2, 2), value, np.int32)
 
 
-def test_stepwise_carries_state_and_steps_skipped_bins():
-    steps = Stepwise(Adder(live=True))
+def halved(network, state, steps):
+    """What `rested` is to a real network."""
+    return state * 0.5**steps
+
+
+def test_stepwise_carries_state_and_lets_it_leak_over_dropped_bins():
+    steps = Stepwise(Adder(live=True), halved)
     assert steps.score(frame(1)) == [8]
-    assert steps.score(frame(2), skipped=3) == [24]
+    assert steps.score(frame(2), skipped=3) == [17]
     steps.reset()
     assert steps.score(frame(1)) == [8]
 
@@ -54,8 +59,8 @@ def test_sliding_clip_keeps_time_over_dropped_bins():
 
 
 def test_the_network_chooses():
-    assert isinstance(stepper(Adder(live=True), 3), Stepwise)
-    assert isinstance(stepper(Adder(live=False), 3), SlidingClip)
+    assert isinstance(stepper(Adder(live=True), 3, halved), Stepwise)
+    assert isinstance(stepper(Adder(live=False), 3, halved), SlidingClip)
 
 
 def test_readouts():
