@@ -24,6 +24,18 @@ class FramesSettings(Settings):
     downsample: int = Field(1, gt=0, description="integer division of pixel coordinates")
     clips: int = Field(1, gt=0, description="evaluation clips spread over a segment")
     random_start: bool = Field(True, description="training clips start anywhere in the segment")
+    around_ms: tuple[int, int] | None = Field(
+        None,
+        description="training clips start that long after a window's start, drawn between the two (negative: before), and "
+        "every bin has a label, nothing outside windows; for train.loss = 'evidence'",
+    )
+
+    @field_validator("around_ms")
+    @classmethod
+    def _first_before_last(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not (value[0] <= value[1] and max(map(abs, value)) <= 60_000):
+            raise ValueError(f"{list(value)}: the first may not be after the second, and both within a minute")
+        return value
 
 
 class EncoderSettings(Settings):
@@ -141,13 +153,14 @@ class TrainSettings(Settings):
     batch: int = Field(16, gt=0)
     lr: float = Field(1e-3, gt=0)
     schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = "one-cycle"
-    loss: Literal["mse-rate", "ce-rate", "ce", "tet", "first-spike"] = Field(
+    loss: Literal["mse-rate", "ce-rate", "ce", "tet", "first-spike", "evidence"] = Field(
         "mse-rate", description="mse-rate: mean output rate against one-hot; ce: of the mean score; tet: of every step"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross-entropies")
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(0.0, ge=0)
+    evidence_ms: float = Field(150.0, gt=0, description="loss 'evidence': time constant of what is compared")
     spike_penalty: float = Field(0.0, ge=0, description="weight of the network's NASAR in the training loss")
     protocol: Literal["validated", "published"] = Field(
         "validated", description="published: the checkpoint is chosen on the test split, as the papers' code does"
@@ -176,11 +189,25 @@ class TrainSettings(Settings):
 
 
 class LiveSettings(Settings):
-    """[live]: how per-bin outputs become decisions."""
+    """[live]: how per-bin outputs become decisions, where nothing was fitted (RUN/live.json goes first)."""
 
     evidence_ms: float = Field(300.0, gt=0, description="time constant of the leaky evidence")
     threshold: float = Field(0.25, ge=0, le=1, description="evidence a class needs to be decided")
+    leave: float | None = Field(
+        None, ge=0, le=1, description="evidence below which it is given up; default 0.6 threshold"
+    )
+    hold_ms: float = Field(0.0, ge=0, description="how long the leading class has to stay above the threshold")
+    margin: float = Field(1.0, ge=0, le=1, description="decide at once when ahead of the second by more; 1 = never")
+    refractory_ms: float = Field(300.0, ge=0, description="least time from one decision to another class")
     min_events: int = Field(20, ge=0, description="fewer events in a bin count as nothing happening")
+    min_rate: float | None = Field(None, ge=0, description="the same in events per second; goes before min_events")
+    quiet_ms: float = Field(100.0, ge=0, description="nothing happening for so long ends a decision")
+
+    @model_validator(mode="after")
+    def _leave_below_threshold(self) -> Self:
+        if self.leave is not None and self.leave > self.threshold:
+            raise ValueError(f"leave = {self.leave} must be at most threshold = {self.threshold}")
+        return self
 
 
 class Recipe(Settings):
@@ -198,6 +225,12 @@ class Recipe(Settings):
     def _one_way_in(self) -> Self:
         if (self.frames is None) == (self.encoder is None):
             raise ValueError("exactly one of the tables [frames] (events) and [encoder] (images) says how data enter")
+        return self
+
+    @model_validator(mode="after")
+    def _every_bin_has_a_label_for_evidence(self) -> Self:
+        if self.frames is not None and self.frames.around_ms is not None and self.train.loss != "evidence":
+            raise ValueError(f"frames.around_ms needs train.loss = 'evidence', not '{self.train.loss}'")
         return self
 
     @property

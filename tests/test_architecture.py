@@ -63,7 +63,7 @@ HOME_OF = {
     "uvicorn": {"show"},
     "websockets": {"show"},
     "av": {"recordings"},
-    "rosbags": {"recordings"},
+    "lz4": {"recordings"},
     "hdf5plugin": {"recordings"},
     "rich": {"show"},
     "matplotlib": {"show"},

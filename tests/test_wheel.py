@@ -28,7 +28,8 @@ def wheel(checkout, tmp_path_factory):
 def test_wheel_holds_every_module_and_recipe(wheel, checkout):
     inside = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(checkout)) for path in (checkout / "dvspipe").rglob("*.py")}
-    pages = {str(path.relative_to(checkout)) for path in (checkout / "dvspipe").rglob("*.html")}
+    shown = [*(checkout / "dvspipe").rglob("*.html"), *(checkout / "dvspipe" / "show" / "live").iterdir()]
+    pages = {str(path.relative_to(checkout)) for path in shown}
     recipes = {
         f"dvspipe/_recipes/{kind}/{path.name}"
         for kind in ("datasets", "pipelines")

@@ -20,6 +20,7 @@ from dvspipe.events import Events
 from dvspipe.frames import to_frames
 from dvspipe.recordings.archive import Archive, Segment
 
+NOTHING = -1  # the label of a bin outside every window
 Augment = Callable[[Events, int, tuple[int, int, int]], Events]
 EVENT_BYTES = 13  # t 8, x 2, y 2, p 1
 logger = logging.getLogger(__name__)
@@ -34,6 +35,10 @@ class ClipDataset(Dataset):
     first at its start, the last ending at its end; one clip is the segment's beginning. A segment shorter than a clip
     gives its events and then empty bins; how many are so is `padded`, logged once. Frames never hold events from
     outside the segment.
+
+    With `around_us` (first, last) they do: a clip starts anywhere from `first` to `last` after the segment's start
+    (negative: before it), and the item's label is that of every bin's end, int64 [T], -1 (`NOTHING`) outside all windows
+    of the recording. So a network learns how gestures begin, end and are absent.
 
     `cache_bytes` bounds the decoded segments (13 bytes per event) kept in memory by each process; what does not fit
     is read anew.
@@ -51,6 +56,7 @@ class ClipDataset(Dataset):
         seed: int = 0,
         augment: Augment | None = None,
         cache_bytes: int = 0,
+        around_us: tuple[int, int] | None = None,
     ) -> None:
         if not segments:
             raise DatasetError(f"{archive_path}: no segments to take clips from.")
@@ -61,6 +67,7 @@ class ClipDataset(Dataset):
         self.archive, self.segments = Archive(Path(archive_path)), list(segments)
         self.bin_us, self.n_bins, self.downsample, self.clips = bin_us, n_bins, downsample, clips_per_segment
         self.random_start, self.seed, self.augment = random_start, seed, augment
+        self.around_us, self._windows = around_us, _by_recording(self.archive.segments) if around_us else {}
         self._cache: dict[int, tuple[Events, bool]] = {}  # by segment; whether its times are in order
         self._cache_left = cache_bytes
         # Shared memory: workers that live on from epoch to epoch see the new number.
@@ -86,17 +93,29 @@ class ClipDataset(Dataset):
     def __len__(self) -> int:
         return len(self.segments) * self.clips
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.int32], int]:
+    def __getitem__(self, index: int) -> tuple[NDArray[np.int32], int | NDArray[np.int64]]:
         number, clip = divmod(range(len(self))[index], self.clips)
         segment, key = self.segments[number], (self.seed, int(self._epoch), range(len(self))[index])
         start = self._start(segment, clip, key)
-        events = self._events(number, start, min(start + self.clip_us, segment.stop_us))
+        stop = start + self.clip_us
+        events = self._events(number, start, stop if self.around_us else min(stop, segment.stop_us))
         if self.augment is not None:
             events = self.augment(events, start, key)
         frames, _ = to_frames(events, self.bin_us, self.archive.sensor_size, start, self.n_bins, self.downsample)
-        return frames, segment.label
+        return frames, self._labels(segment, start) if self.around_us else segment.label
+
+    def _labels(self, segment: Segment, start_us: int) -> NDArray[np.int64]:
+        """[T] what is true at the end of every bin."""
+        ends = start_us + self.bin_us * np.arange(1, self.n_bins + 1)
+        labels = np.full(self.n_bins, NOTHING, np.int64)
+        for window in self._windows[segment.recording]:
+            labels[(ends > window.start_us) & (ends <= window.stop_us)] = window.label
+        return labels
 
     def _start(self, segment: Segment, clip: int, key: tuple[int, int, int]) -> int:
+        if self.around_us:
+            first, last = self.around_us
+            return segment.start_us + int(np.random.default_rng(key).integers(first, last, endpoint=True))
         room = max(0, segment.stop_us - segment.start_us - self.clip_us)
         if self.random_start:
             return segment.start_us + int(np.random.default_rng(key).integers(0, room, endpoint=True))
@@ -115,7 +134,17 @@ class ClipDataset(Dataset):
     def _hold(self, number: int) -> None:
         """Decodes a whole segment into the cache; the first that does not fit closes it."""
         segment = self.segments[number]
-        held = self.archive.events(segment.recording, segment.start_us, segment.stop_us)
+        first, last = segment.start_us, segment.stop_us
+        if self.around_us:
+            first, last = first + self.around_us[0], first + self.around_us[1] + self.clip_us
+        held = self.archive.events(segment.recording, first, last)
         self._cache_left -= len(held) * EVENT_BYTES
         if self._cache_left >= 0:
             self._cache[number] = held, bool(np.all(held.t[1:] >= held.t[:-1]))
+
+
+def _by_recording(segments: Sequence[Segment]) -> dict[str, list[Segment]]:
+    found: dict[str, list[Segment]] = {}
+    for segment in segments:
+        found.setdefault(segment.recording, []).append(segment)
+    return found

@@ -31,11 +31,11 @@ def batch(clips: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     return stacked
 
 
-def collate(samples: Sequence[tuple[NDArray[Any], int]]) -> tuple[Tensor, Tensor]:
+def collate(samples: Sequence[tuple[NDArray[Any], Any]]) -> tuple[Tensor, Tensor]:
     """For torch's DataLoader: samples (clip [T,C,H,W], label) -> (frames float32 [T,B,C,H,W], labels int64 [B]) as
-    tensors.
+    tensors; labels of every bin, [T], become [T,B].
     """
     import torch
 
     clips, labels = zip(*samples)
-    return torch.from_numpy(batch(clips)), torch.tensor(labels, dtype=torch.int64)
+    return torch.from_numpy(batch(clips)), torch.from_numpy(np.stack(labels, -1).astype(np.int64))

@@ -199,7 +199,7 @@ def run_cell(cell: Cell) -> None:
 
     target, run = cell.result, cell.run
     shutil.rmtree(run, ignore_errors=True)
-    trained = train(cell.pipeline, cell.sets, run, quiet=True)
+    trained = train(cell.pipeline, cell.sets, run, quiet=True, live=False)
     figures = evaluate_run(load_run(run), quiet=True)
     settled = figures.get("decision_time", {}).get("stable_correct_ms")  # images have none
     flat = {"ece": figures["calibration"]["ece"], "stable_correct_ms": settled}

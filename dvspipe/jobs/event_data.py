@@ -62,6 +62,7 @@ class EventData:
             seed=settings.seed,
             augment=Augmentation(tables, self.sensor_size) if tables else None,
             cache_bytes=CACHE_BYTES,
+            around_us=self._around_us(),
         )
         common: dict[str, Any] = {"batch_size": settings.batch, "collate_fn": collate}
         return Training(
@@ -76,6 +77,10 @@ class EventData:
         segments = [segment for segment in self.archive.segments if segment.split == "test"]
         clips = self._clips(segments, clips_per_segment=self.frames.clips)
         return DataLoader(clips, batch_size=self.recipe.train.batch, collate_fn=collate)
+
+    def _around_us(self) -> tuple[int, int] | None:
+        around = self.frames.around_ms
+        return None if around is None else (1000 * around[0], 1000 * around[1])
 
     def _clips(self, segments: list[Segment], **settings: Any) -> ClipDataset:
         frames = self.frames

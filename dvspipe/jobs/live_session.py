@@ -187,7 +187,8 @@ class Session:
         if self.onlooker is None:
             return False
         now = time.perf_counter()
-        self.onlooker.looking = looked = now - self._looked_s >= LOOK_S
+        looked = now - self._looked_s >= LOOK_S
+        self.onlooker.look(looked)
         self._looked_s = now if looked else self._looked_s
         return looked
 

@@ -4,7 +4,9 @@ RUN/run.json            command, versions, machine, data, seed
 RUN/best.safetensors    weights of the best validation epoch, with recipe, classes and sensor in the metadata
 RUN/last.ckpt           where --resume continues
 RUN/metrics.jsonl       one line per epoch
-RUN/evaluation.json     written by evaluate
+RUN/evaluation.json     written by evaluate, with report.html
+RUN/live.json           when to decide, fitted by train or evaluate --live
+RUN/live_evaluation.json  written by evaluate --live, with live_report.html
 """
 
 from __future__ import annotations

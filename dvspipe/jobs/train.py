@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from dvspipe.errors import RunError, UsageError
+from dvspipe.errors import DatasetError, RunError, UsageError
 from dvspipe.jobs.data import open_data
+from dvspipe.jobs.live_fitting import fit_live
 from dvspipe.jobs.runs import (
     BEST,
     LAST,
@@ -40,9 +41,16 @@ from dvspipe.show.progress import Report, progress, say
 
 
 def train(
-    pipeline: str, overrides: list[str], out: Path | None = None, resume: bool = False, quiet: bool = False
+    pipeline: str,
+    overrides: list[str],
+    out: Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    live: bool = True,
 ) -> dict[str, Any]:
     """Trains a recipe and returns `run, val_accuracy, epochs, seconds`; `quiet` says nothing meanwhile.
+
+    With `live`, a network that runs bin by bin is fitted then: when to decide, on the recordings held out for validation.
 
     Ctrl-C leaves a run that evaluates and resumes. Raises RecipeError, DatasetError, RunError.
     """
@@ -78,7 +86,19 @@ def train(
     again = shlex.join(["dvspipe", "train", pipeline, *sets, "--out", str(folder), "--resume"])
     if not quiet:
         say(f"run folder {folder}")
-    return _fit(trainer, keep, again, quiet)
+    result = _fit(trainer, keep, again, quiet)
+    if live and recipe.frames is not None and network.live:
+        _fit_decisions(folder, quiet)
+    return result
+
+
+def _fit_decisions(folder: Path, quiet: bool) -> None:
+    """RUN/live.json, where there is something to fit on; [live] of the recipe serves where there is not."""
+    try:
+        fit_live(load_run(folder), quiet)
+    except DatasetError as error:
+        if not quiet:
+            say(f"decisions as the recipe says: {error}")
 
 
 def check_output(network: nn.Module, recipe: Recipe) -> None:
@@ -160,8 +180,11 @@ class KeepBest:
 
 
 def _plan(recipe: Recipe) -> TrainPlan:
-    names = [field.name for field in fields(TrainPlan) if field.name != "readout"]
-    return TrainPlan(**{name: getattr(recipe.train, name) for name in names}, readout=recipe.snn.readout)
+    names = [field.name for field in fields(TrainPlan) if field.name not in ("readout", "evidence_steps")]
+    settings = {name: getattr(recipe.train, name) for name in names} | {"readout": recipe.snn.readout}
+    if recipe.frames is not None:
+        settings["evidence_steps"] = recipe.train.evidence_ms * 1000 / recipe.frames.bin_us
+    return TrainPlan(**settings)
 
 
 def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], training: Training, nasar: float) -> None:

@@ -40,6 +40,7 @@ class TrainPlan:
     momentum: float = 0.9
     label_smoothing: float = 0.0
     readout: str = "mean"
+    evidence_steps: float = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,10 @@ class Trainer:
         self.network, self.optimiser = self.fabric.setup(network, optimiser)
         self.train, self.val = self.fabric.setup_dataloaders(train, val)
         self.schedule = Schedule(plan.schedule, self.optimiser.optimizer, plan.lr, plan.epochs * max(1, len(train)))
-        self.loss, self.readout = make_loss(plan.loss, plan.label_smoothing), READOUTS[plan.readout]
+        self.loss, self.readout = (
+            make_loss(plan.loss, plan.label_smoothing, plan.evidence_steps),
+            READOUTS[plan.readout],
+        )
 
     def fit(self, on_epoch: OnEpoch, on_step: OnStep = lambda epoch, step, loss: None) -> None:
         """Runs the epochs that are left. `on_step(epoch, step, loss)` is for progress only."""
@@ -148,9 +152,10 @@ class _Sums:
         self.readout, self.loss, self.correct, self.count = readout, 0.0, 0, 0
 
     def add(self, loss: Tensor, out: Tensor, label: Tensor) -> None:
-        self.loss += float(loss.detach()) * len(label)
-        self.correct += int((self.readout(out.detach()).argmax(1) == hard(label)).sum())
-        self.count += len(label)
+        answers = self.readout(out.detach()).argmax(1)
+        self.loss += float(loss.detach()) * len(answers)
+        self.correct += int((answers == hard(label)).sum())
+        self.count += len(answers)
 
     def means(self) -> tuple[float, float]:
         return self.loss / max(1, self.count), self.correct / max(1, self.count)

@@ -1,10 +1,12 @@
 """Losses over outputs [T,B,K] and labels, each one number, and the activity that a loss may hold down.
 
-A label is a class, [B] int64, or the share of every class, [B,K] float, as mixing two images makes it.
+A label is a class, [B] int64; or the share of every class, [B,K] float, as mixing two images makes it; or the class of
+every step, [T,B] int64, -1 where nothing happens, for losses that look at every step.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -21,7 +23,7 @@ TET_SHARE, TET_TARGET = 1e-3, 1.0
 
 
 class Loss(Protocol):
-    """(outputs [T,B,K], label [B] or [B,K]) -> one number that gradients flow through."""
+    """(outputs [T,B,K], label [B], [B,K] or [T,B]) -> one number that gradients flow through."""
 
     def __call__(self, out: Tensor, label: Tensor) -> Tensor: ...
 
@@ -79,8 +81,39 @@ def survived(out: Tensor) -> Tensor:
     return torch.stack(steps).sum(0)
 
 
+def evidence(out: Tensor, label: Tensor, steps: float) -> Tensor:
+    """Mean squared error, at every step, of leaky evidence against one-hot, or zeros where nothing happens (label -1).
+
+    e[t] = a·e[t-1] + (1 - a)·out[t] with a = exp(-1 / steps), so what is asked for is what a live decision is made of:
+    right soon, steady, and silent in pauses. The first `steps` steps are left out, for evidence cannot be there yet. Our
+    own; close to van Rossum's distance between spike trains, whose kernel this is.
+    """
+    out = full_precision(out)
+    first = min(len(out) - 1, round(steps))
+    gathered = (_leaky(len(out), steps, out) @ out.flatten(1)).view_as(out)[first:]
+    target = label[first:] if _of_steps(label) else label
+    if not target.is_floating_point():
+        target = F.one_hot(target.clamp_min(0), out.shape[2]) * (target >= 0)[..., None]
+    return F.mse_loss(gathered, target.to(out.dtype).expand_as(gathered))
+
+
+def _leaky(count: int, steps: float, like: Tensor) -> Tensor:
+    """[count,count] weights (1 - a)·a^(t - s) of step s in the evidence at step t, 0 for later ones."""
+    age = torch.arange(count, device=like.device)
+    age = (age[:, None] - age[None, :]).to(like.dtype)
+    keep = math.exp(-1.0 / steps)
+    return ((1 - keep) * keep ** age.clamp_min(0)) * (age >= 0)
+
+
+def _of_steps(label: Tensor) -> bool:
+    """Whether a label [T,B] tells of every step."""
+    return label.ndim == 2 and not label.is_floating_point()
+
+
 def hard(label: Tensor) -> Tensor:
-    """The class [B] int64 of a label [B], or the largest share of soft ones [B,K]."""
+    """The class [B] int64 of a label [B]; the largest share of soft ones [B,K]; of steps [T,B] one that occurs."""
+    if _of_steps(label):
+        return label.amax(0).clamp_min(0)
     return label.argmax(1) if label.ndim == 2 else label
 
 
@@ -109,11 +142,13 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "ce": ce,
     "tet": tet,
     "first-spike": first_spike_ce,
+    "evidence": evidence,
 }
 
 
-def make_loss(name: str, smoothing: float = 0.0) -> Loss:
-    """One of `LOSSES`; `smoothing` in [0, 1) gives every class that share, spread evenly, of the label.
+def make_loss(name: str, smoothing: float = 0.0, evidence_steps: float = 6.0) -> Loss:
+    """One of `LOSSES`; `smoothing` in [0, 1) gives every class that share, spread evenly, of the label; `evidence_steps` is
+    the time constant of "evidence".
 
     Raises `UsageError` for an unknown name, and for smoothing out of range or of a loss without cross-entropy.
     """
@@ -122,10 +157,10 @@ def make_loss(name: str, smoothing: float = 0.0) -> Loss:
     if not 0.0 <= smoothing < 1.0:
         raise UsageError(f"smoothing = {smoothing}: the share of the label that is spread must be in [0, 1)")
     if not smoothing:
-        return LOSSES[name]
-    if name == "mse-rate":
+        return partial(evidence, steps=evidence_steps) if name == "evidence" else LOSSES[name]
+    if name in ("mse-rate", "evidence"):
         raise UsageError(
-            f"smoothing = {smoothing} with loss 'mse-rate': it compares rates, not probabilities; set smoothing to 0, or "
-            f"choose one of {', '.join(other for other in LOSSES if other != name)}"
+            f"smoothing = {smoothing} with loss '{name}': it compares rates, not probabilities; set smoothing to 0, or "
+            f"choose one of {', '.join(other for other in LOSSES if other not in ('mse-rate', 'evidence'))}"
         )
     return partial(LOSSES[name], smoothing=smoothing)

@@ -142,15 +142,6 @@ class Archive:
         return {**self.__dict__, "_file": None}
 
 
-def is_archive(path: Path) -> bool:
-    """Whether an HDF5 file is an event archive, or is too damaged to tell."""
-    try:
-        with _opened(path) as file:
-            return "layout" in file.attrs
-    except (RecordingError, *DAMAGE):
-        return True
-
-
 def _opened(path: Path) -> Any:
     import h5py
 

@@ -27,6 +27,7 @@ from dvspipe.recordings.archive_layout import (
     Segment,
     coordinate_type,
 )
+from dvspipe.recordings.writer import whole_blocks
 
 OVERHANG = 0.1
 
@@ -181,7 +182,7 @@ class _Columns:
         """Writes one recording from `first_block` on; returns its row of the recordings table."""
         del self.base[first_block:], self.reached[first_block:]  # of a recording that was refused
         count, first, last, disorder = 0, 0, -1, 0
-        for events in _blocks(self._checked(name, chunks)):
+        for events in whole_blocks(self._checked(name, chunks), BLOCK_EVENTS):
             reached = np.maximum.accumulate(np.maximum(events.t, last if count else events.t[0]))
             disorder = max(disorder, int((reached - events.t).max()))
             first = min(first, int(events.t.min())) if count else int(events.t.min())
@@ -232,19 +233,3 @@ def _growing(file: Any, name: str, kind: np.dtype[Any], width: int) -> Any:
 def _table(file: Any, name: str, rows: np.ndarray) -> None:
     """A small table with a checksum, which HDF5 gives to chunked data only, so not to an empty table."""
     file.create_dataset(name, data=rows, **({"chunks": True, "fletcher32": True} if len(rows) else {}))
-
-
-def _blocks(chunks: Iterable[Events]) -> Iterator[Events]:
-    """The same events in pieces of whole blocks, only the last one shorter."""
-    held: list[Events] = []
-    waiting = 0
-    for events in chunks:
-        held.append(events)
-        waiting += len(events)
-        if waiting >= BLOCK_EVENTS:
-            joined = Events.concatenate(held, events.sensor_size)
-            whole = waiting - waiting % BLOCK_EVENTS
-            yield joined[:whole]
-            held, waiting = [joined[whole:]], waiting - whole
-    if waiting:
-        yield Events.concatenate(held, held[0].sensor_size)

@@ -6,6 +6,7 @@ Knows no file format. Sizes: iniVation and Prophesee data sheets, as listed in l
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ SIZES: dict[str, tuple[int, int]] = {
 }
 SAMPLE_EVENTS = 1_000_000
 STRAY_FRACTION = 0.001
+LARGEST_SENSOR = 8192  # pixels along a side
 
 
 def named_size(text: str) -> tuple[int, int] | None:
@@ -34,15 +36,19 @@ def named_size(text: str) -> tuple[int, int] | None:
     return (int(written[1]), int(written[2])) if written else None
 
 
-def size_holding(x: NDArray[np.integer], y: NDArray[np.integer]) -> tuple[int, int]:
+def size_holding(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, int]:
     """(W, H) of the smallest known camera that holds the events at x, y [N]; of the events themselves if none does.
 
-    One event in a thousand may lie outside: a damaged line must not turn a DVS128 into a larger camera. An empty
-    sample is taken for a DVS128.
+    One event in a thousand may lie outside: a damaged line must not turn a DVS128 into a larger camera. Where events
+    lie outside of any camera there could be, the file is damaged and half of them decide. An empty sample is taken for
+    a DVS128.
     """
     x, y = np.asarray(x[:SAMPLE_EVENTS]), np.asarray(y[:SAMPLE_EVENTS])
-    for width, height in SIZES.values():
-        outside = np.count_nonzero((x < 0) | (x >= width) | (y < 0) | (y >= height))
-        if outside <= STRAY_FRACTION * len(x):
-            return width, height
-    return int(x.max()) + 1, int(y.max()) + 1
+    inside = [np.count_nonzero((x >= 0) & (x < width) & (y >= 0) & (y < height)) for width, height in SIZES.values()]
+    for needed in (1 - STRAY_FRACTION, 0.5):
+        for size, held in zip(SIZES.values(), inside):
+            if held >= needed * len(x):
+                return size
+        if (x < LARGEST_SENSOR).all() and (y < LARGEST_SENSOR).all():
+            return int(x.max()) + 1, int(y.max()) + 1
+    return max(SIZES.values())

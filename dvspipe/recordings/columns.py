@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dvspipe.events import Events
 from dvspipe.recordings.recording import Damage, Recording
+from dvspipe.recordings.strays import judge
 
-JUMP_US = 1_000_000
 LARGEST_T = 2.0**62
 Rows = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # t, x, y, p [N] of any number type
 Columns = tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.uint16], NDArray[np.bool_]]
@@ -65,7 +65,11 @@ class Deliverer:
         outside = ~((x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1]))  # true for NaN too
         timeless = ~(np.abs(t) < LARGEST_T) if t.dtype.kind == "f" else np.zeros(len(t), np.bool_)
         t = np.where(timeless, 0, np.rint(t)).astype(np.int64) if t.dtype.kind == "f" else t
-        bad = outside | timeless | stray_times(t)
+        bad = outside | timeless
+        if bad.any():
+            bad[~bad] = stray_times(t[~bad])
+        else:
+            bad = stray_times(t)
         if not bad.any():
             yield from self.deliver(Events.of(t, x, y, p, size))
             return
@@ -76,13 +80,7 @@ class Deliverer:
 
 
 def stray_times(t: NDArray[Any]) -> NDArray[np.bool_]:
-    """[N] True where a time lies more than a second from the median of the five times around it.
-
-    In ordered times that median is the time itself, however long the gaps: only flipped bits are found, never a pause.
-    A stray time is worth refusing: it would close every bin up to itself, and all later events would come too late.
-    """
-    stray = np.zeros(len(t), np.bool_)
-    if len(t) < 5 or (np.diff(t) >= -JUMP_US).all():
-        return stray
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(t, 2, mode="edge"), 5)
-    return np.abs(t - np.median(around, axis=1)) > JUMP_US
+    """[N] True where the times around it contradict a time, as far as these alone can tell; see `strays`."""
+    stray, decided = judge(t.astype(np.int64, copy=False))
+    stray[decided:] = False
+    return stray

@@ -16,6 +16,11 @@ HEADER = "class,startTime_usec,endTime_usec"
 CLASSES = 11
 
 
+def label_file(recording: Path) -> Path:
+    """Where the labels of a recording lie: `user01_led_labels.csv` beside `user01_led.aedat`."""
+    return recording.with_name(f"{recording.stem}_labels.csv")
+
+
 def read_labels(path: str | Path, classes: int = CLASSES) -> list[tuple[int, int, int]]:
     """The windows (class from 0, start_us, stop_us) in the file's order; events belong where start <= t < stop.
 

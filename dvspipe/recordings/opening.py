@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from dvspipe.errors import RecordingError
+from dvspipe.errors import RecordingError, UsageError
 from dvspipe.recordings import formats
 from dvspipe.recordings.recording import Format, OnDamage, Recording
 
@@ -25,13 +25,21 @@ def known_formats() -> tuple[Format, ...]:
     return tuple(sorted(found, key=lambda each: (each.guess, each.name)))
 
 
-def open_recording(path: str | Path, on_damage: OnDamage = "skip") -> Recording:
+def open_recording(path: str | Path, on_damage: OnDamage = "skip", convention: str | None = None) -> Recording:
     """Opens a recording of any known format, recognised by its content; `archive.h5#name` opens one of an archive.
 
-    Raises RecordingError when the file is missing, empty or of no known format, DatasetError for an unknown `name`.
+    `convention` says how addresses are read where a format leaves that open (AEDAT 2.0: "jaer" or "raw"). Raises
+    RecordingError when the file is missing, empty or of no known format, DatasetError for an unknown `name`, UsageError
+    for a convention that the format does not know.
     """
     file, name = _split(Path(path))
-    recording = _format(file).open_part(file, name)
+    form = _format(file)
+    if convention is None:
+        recording = form.open_part(file, name)
+    elif form.open_as is not None:
+        recording = form.open_as(file, convention)
+    else:
+        raise UsageError(f"{path}: convention {convention!r}: {form.name} leaves nothing open; leave the option out.")
     recording.on_damage = on_damage
     return recording
 

@@ -49,8 +49,10 @@ class Recording:
     details: dict[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Events]:
+        from dvspipe.recordings.strays import steady
+
         self.damage = None
-        return self.read(self)
+        return steady(self, self.read(self))
 
     def load(self) -> Events:
         """Every event at once: for files known to be small."""
@@ -78,7 +80,8 @@ class Format:
 
     `matches(head, path)` looks at the first 4,096 bytes (and, where a format has no mark of its own, at the name).
     `guess` is True for formats without a mark: they are asked last. A format whose files hold several recordings gives
-    `names(path)` and, instead of `open`, `open_named(path, name)` (name None: none was given).
+    `names(path)` and, instead of `open`, `open_named(path, name)` (name None: none was given). A format that leaves open
+    what its addresses mean gives `open_as(path, convention)`.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Format:
     guess: bool = False
     names: Callable[[Path], list[str]] | None = None
     open_named: Callable[[Path, str | None], Recording] | None = None
+    open_as: Callable[[Path, str], Recording] | None = None
 
     def open_part(self, path: Path, name: str | None) -> Recording:
         """Opens the file, or the recording of that name in it. Raises RecordingError where the format has no names."""

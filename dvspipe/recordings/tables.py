@@ -22,6 +22,7 @@ NAMES = {
     "p": ("p", "ps", "pol", "polarity", "on"),
 }
 ORDERS = {"x, y, p, t": (3, 0, 1, 2), "t, x, y, p": (0, 1, 2, 3)}
+TELLING_ROWS = 16
 US_PER_MS = 1000
 
 
@@ -38,22 +39,28 @@ def named(fields: Mapping[str, Any], source: str) -> dict[str, str] | None:
 
 
 def column_order(table: NDArray[Any], source: str) -> tuple[int, int, int, int]:
-    """The places of t, x, y, p in an N x 4 table, told by where the polarities (-1, 0, 1) are.
+    """The places of t, x, y, p in an N x 4 table, told by where the polarities (-1, 0, 1) are from the first row on.
 
-    Raises RecordingError when the table has no known order.
+    Rows behind damage may hold anything. Raises RecordingError when the table has no known order.
     """
-    for order in ORDERS.values():
-        if np.isin(table[:, order[3]], (-1, 0, 1)).all():
-            return order
+    rows = {order: _leading(np.isin(table[:, order[3]], (-1, 0, 1))) for order in ORDERS.values()}
+    order = max(rows, key=lambda each: rows[each])
+    if rows[order] >= min(len(table), TELLING_ROWS):
+        return order
     raise RecordingError(
         f"{source}: an N x 4 table without polarities (-1, 0, 1) in the third or fourth column. "
         f"Known orders: {' and '.join(ORDERS)}."
     )
 
 
+def _leading(good: NDArray[np.bool_]) -> int:
+    """How many are True before the first that is not."""
+    return len(good) if good.all() else int(np.argmin(good))
+
+
 def whole_us(t: NDArray[Any], source: str) -> NDArray[Any]:
-    """Times that must be whole µs; raises RecordingError where they have fractions, so are in another unit."""
-    if t.dtype.kind == "f" and np.any(np.abs(t - np.rint(t)) > 0):
+    """Times that must be whole µs; raises RecordingError where most have fractions, so are in another unit."""
+    if t.dtype.kind == "f" and 2 * np.count_nonzero(t != np.rint(t)) > len(t):
         raise RecordingError(f"{source}: times have fractions, so they are not in us. Store t as whole microseconds.")
     return t
 

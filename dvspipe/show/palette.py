@@ -12,6 +12,9 @@ BACKGROUND = "#0b0e14"  # behind events, everywhere: a DVS picture is light on d
 ON = "#ffa04d"
 OFF = "#4ea8ff"
 
+# A recorded screen: page, panels and words, dark around the events.
+PAGE, PANEL, WORDS, QUIET = "#10141c", "#171c26", "#eceae5", "#98a1b0"
+
 RIGHT = "#2fb380"
 WRONG = "#e5484d"
 IDLE = "#6b7482"  # nothing decided, nothing labelled

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Report = Callable[[float, float, str], None]
-"""(done, total, note): called as often as one likes."""
+Report = Callable[[float, float | None, str], None]
+"""(done, total or None where nobody knows it, note): called as often as one likes."""
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,13 @@ class RunSummary:
 class LiveSummary:
     """One source that was run live.
 
-    `decisions`: {"bin", "t_us", "label" or None, "confidence" 0..1, "latency_ms"}, one per bin, at its end t_us;
-    `truth`: {"label", "start_us", "stop_us"}; `clip`: counts [T,2,H,W] of the bins from `clip_bin` on.
+    `decisions`: {"bin", "t_us", "label" or None, "confidence" 0..1, "latency_ms"}, one per bin or per stretch of bins, at its
+    end t_us; `truth`: {"label", "start_us", "stop_us"}; `clip`: counts [T,2,H,W] of the bins from `clip_bin` on.
+
+    What else a page of its own shows, each left out where it is empty: `evidence` [n,K] of `classes`, `event_rate` [n]
+    (1/s) and `rates` [n] by layer (spikes per neuron), in n steps that share the decisions' time evenly (any n; pages thin
+    it out); `latencies_ms` of every bin; `inside` with the mean attention weights; `settings` (thresholds, drop policy,
+    speed); `damage`, one or more of `kind, offset, lost_bytes, last_good_t_us`.
     """
 
     source: str
@@ -90,6 +96,15 @@ class LiveSummary:
     truth: list[dict[str, Any]] = field(default_factory=list)
     clip: NDArray[Any] | None = None
     clip_bin: int = 0
+    classes: list[str] = field(default_factory=list)
+    bin_us: int = 0
+    evidence: NDArray[Any] | None = None
+    event_rate: NDArray[Any] | None = None
+    rates: Maps = field(default_factory=dict)
+    latencies_ms: Sequence[float] = ()
+    inside: Inside | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    damage: dict[str, Any] | Sequence[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,219 +1,177 @@
-"""The live view in a terminal: events, class evidence, the decision, latency and losses.
+"""The live view in a terminal: events, evidence, the decision, strips over time, what goes on inside, losses.
 
-Writes to stderr only, and never makes inference wait: `update` keeps the newest numbers, and only a few times a
-second it draws. Where stderr is no terminal it prints one line every few seconds. Knows nothing about networks or
-recordings.
+Writes to stderr only, and never makes inference wait: `update` puts the moment into a queue, and a thread draws, a few
+times a second. Where stderr is no terminal it prints one line every few seconds. Where stdin is one, keys control the
+run. Knows nothing about networks or recordings.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvspipe.show import palette
-from dvspipe.show.figures import clipped
-from dvspipe.show.half_blocks import PictureBeside, fitted
+from dvspipe.show import terminal_panels as panels
+from dvspipe.show.history import History
+from dvspipe.show.keys import Keys
+from dvspipe.show.moment import Moment, Remote, Stage
+from dvspipe.show.painter import Painter
 from dvspipe.show.picture import EventPicture
+from dvspipe.show.terminal_layout import Layout, picture_size, screenful
+from dvspipe.show.terminal_panels import Shown
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
-    from rich.table import Table
-    from rich.text import Text
 
-_EVERY = 4  # updates per column of the history strip
-_FADE = 0.5  # of a frame that waits to be drawn, per newer frame
-_NAME = 24  # cells of a class name at most
-_BAR = 24  # cells of a full evidence bar at most
-_DIM = "bright_black"
-
-
-class _Moment(NamedTuple):
-    evidence: dict[str, float]
-    decision: str | None
-    truth: str | None
-    stats: Mapping[str, Any]
+_FADE = np.float32(0.5)  # of a frame that waits to be drawn, per newer frame
+_WAITING = 128  # moments kept for a terminal that takes nothing; older ones leave a gap in the strips
 
 
 class LiveView:
-    """Context manager. `update` after every bin; `redraws` counts what was really drawn.
+    """A `View`. `redraws` counts what was really drawn.
 
-    `classes` stand on screen from the start. `hz` bounds the redraws per second, `every_s` the lines where there is no
-    terminal. `console` and `clock` (seconds) are for tests.
+    `remote` makes the keyboard control the run (keys.py) where stdin is a terminal. `hz` bounds the redraws per second,
+    `every_s` the lines where there is no terminal. `console`, `stdin` and `clock` (seconds) are for tests.
     """
 
     def __init__(
-        self, classes: Sequence[str] = (), title: str = "live", hz: float = 10.0, every_s: float = 3.0,
-        console: Console | None = None, clock: Callable[[], float] = time.perf_counter,
+        self, remote: Remote | None = None, hz: float = 10.0, every_s: float = 3.0, console: Console | None = None,
+        stdin: Any = None, clock: Callable[[], float] = time.perf_counter,
     ) -> None:  # fmt: skip
         from rich.console import Console
 
         self.console = console or Console(stderr=True)
         self.redraws = 0
-        self._title, self._clock = _printable(title), clock
+        self._remote, self._clock = remote, clock
         self._pause = 1 / hz if self.console.is_terminal else every_s
         self._due = -np.inf
+        self._news: deque[tuple[Shown, Moment]] = deque(maxlen=_WAITING)
+        self._t_us = 0
+        self._shown = self._opened = _empty(Stage("live", "", (), 1, (1, 1)))  # on screen; of the newest recording
         self._picture = EventPicture(decay=0.55)
-        self._waiting: NDArray[Any] | None = None
-        self._history: deque[tuple[str | None, str | None]] = deque(maxlen=240)
-        self._updates = 0
-        self._moment = _Moment(dict.fromkeys(classes, 0.0), None, None, {})
+        self._waiting: NDArray[np.float32] | None = None
+        self._keys = Keys(remote, lambda: self._t_us, stdin) if remote is not None else None
         self._live: Live | None = None
+        self._told = False  # that it ended, where lines are printed
+        self._painter: Painter | None = None
 
     def __enter__(self) -> LiveView:
         from rich.live import Live
 
+        if self._keys is not None:
+            self._keys.__enter__()
         if self.console.is_terminal:
             self._live = Live(console=self.console, auto_refresh=False, redirect_stdout=False)  # stdout: the program's
             self._live.__enter__()
             self._live.update(self.render(), refresh=True)  # rich's first drawing is slow: not while bins wait
+        self._seen = self._state()
+        self._painter = Painter(self._draw, self._changed)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._updates:
-            self._draw()
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
+        try:
+            if self._painter is None or self._painter.close():
+                self._draw()
+        finally:
+            if self._live is not None:
+                self._live.__exit__(kind, error, trace)
+            if self._keys is not None:
+                self._keys.__exit__(kind, error, trace)
 
-    def update(
-        self,
-        frame: NDArray[Any],
-        evidence: Mapping[str, float],
-        decision: str | None,
-        truth: str | None,
-        stats: Mapping[str, Any],
-    ) -> None:
-        """Takes one bin: counts [2,H,W], evidence 0..1 per class, and what was decided.
+    def open(self, stage: Stage) -> None:
+        """A recording begins."""
+        self._t_us, self._opened = stage.start_us, _empty(stage)
+        self._wake()
 
-        `stats`, each left out where missing: t_us, confidence (0..1), event_rate (1/s), p50_ms, p99_ms, queue (bins
-        waiting), dropped_bins, speed (times real time).
-        Frames between two drawings are summed, older ones fading; this and a few references is all that happens then.
-        """
-        if self._live is not None:
-            older = self._waiting
-            self._waiting = frame * 1.0 if older is None or older.shape != frame.shape else older * _FADE + frame
-        self._moment = _Moment(dict(evidence), decision, truth, stats)
-        if self._updates % _EVERY == 0:
-            self._history.append((decision, truth))
-        self._updates += 1
+    def update(self, moment: Moment) -> None:
+        """One bin further. Costs a few microseconds; drawing is the thread's."""
+        self._news.append((self._opened, moment))
+        self._t_us = moment.t_us
         now = self._clock()
         if now >= self._due:
             self._due = now + self._pause
-            self._draw()
+            self._wake()
 
-    def _draw(self) -> None:
-        self.redraws += 1
-        if self._live is None:
-            self.console.print(_line(self._moment), markup=False, highlight=False, soft_wrap=True)
-        else:
-            self._live.update(self.render(), refresh=True)
+    def finish(self, why: str) -> None:
+        """Nothing more will come."""
+        self._opened.ended = f"■ {panels.printable(why)}"
+        self._wake()
 
     def render(self) -> RenderableType:
-        """Everything on screen, for the console's present width."""
-        from rich.console import Group
-        from rich.text import Text
-
-        width, height = self.console.size
-        cells = max(16, min(64, width - 52, 2 * (height - 7)))
+        """Everything on screen, for the console's present size."""
+        self._take_news()
+        layout = Layout(self._shown, *self.console.size)
         if self._waiting is not None:
-            self._picture.add(fitted(self._waiting, cells))
+            self._picture.add(picture_size(layout, self._waiting))
             self._waiting = None
-        glow = self._picture.glow if self._picture.glow is not None else np.zeros((2, cells, cells), np.float32)
-        heading = Text.assemble((" dvspipe ", f"bold {palette.ON}"), (self._title, "bold"), "\n", no_wrap=True)
-        events = PictureBeside(glow, _panel(self._moment, max(20, width - glow.shape[2] - 5)))
-        return Group(heading, events, _strips(self._history, list(self._moment.evidence), width - 2))
+        return screenful(self._shown, layout, self._picture.glow, self.console)
+
+    def _wake(self) -> None:
+        if self._painter is not None:
+            self._painter.wake()
+
+    def _draw(self) -> None:
+        self._seen = self._state()
+        if self._live is not None:
+            self.redraws += 1
+            self._live.update(self.render(), refresh=True)
+        else:
+            self._print()
+
+    def _print(self) -> None:
+        """One line of the newest moment; the recording's name where it begins."""
+        before = self._shown
+        fresh = self._take_news()
+        lines = [panels.stage_line(self._shown.stage)] if self._shown is not before else []
+        lines += [panels.log_line(self._shown)] if fresh else []
+        lines += [self._shown.ended] if self._shown.ended and not self._told else []
+        self._told = bool(self._shown.ended)
+        for line in lines:
+            self.redraws += 1
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _take_news(self) -> bool:
+        """Everything since the last drawing; frames are summed, older ones fading. True where a bin was among it."""
+        if self._shown is not self._opened:
+            self._shown, self._waiting, self._told = self._opened, None, False
+            self._picture = EventPicture(decay=0.55)
+        fresh = False
+        while self._news:
+            shown, moment = self._news.popleft()
+            if shown is self._shown:  # nobody looks at the end of a recording that has made way for the next
+                shown.take(moment)
+                self._add(moment.frame)
+                fresh = True
+        self._shown.keys = self._keys is not None and self._keys.active
+        self._shown.paused = self._paused()
+        return fresh
+
+    def _add(self, frame: NDArray[Any]) -> None:
+        if self._live is None:
+            return
+        older, newer = self._waiting, np.asarray(frame, np.float32)
+        self._waiting = newer if older is None or older.shape != newer.shape else older * _FADE + newer
+
+    def _paused(self) -> bool:
+        if self._remote is not None:
+            return self._remote.paused
+        return bool(self._shown.moment is not None and self._shown.moment.stats.get("paused"))
+
+    def _state(self) -> tuple[Any, ...]:
+        """What changes while no bins come."""
+        return (self.console.size, self._remote.paused if self._remote is not None else None)
+
+    def _changed(self) -> bool:
+        return self._live is not None and self._state() != self._seen
 
 
-def _panel(moment: _Moment, width: int) -> Table:
-    """Decision, evidence of every class, numbers: from top to bottom."""
-    from rich.table import Table
-    from rich.text import Text
-
-    panel = Table.grid()
-    panel.add_row(_headline(moment))
-    panel.add_row(Text())
-    tint = palette.class_colours(list(moment.evidence))
-    longest = min(_NAME, max(map(len, moment.evidence), default=0), width // 2)
-    full = max(4, min(_BAR, width - longest - 6))
-    for name, value in moment.evidence.items():
-        filled = round(full * min(1.0, max(0.0, value)))
-        weight = "bold" if name == moment.decision else "not bold"
-        bar = (("━" * filled, tint[name]), ("─" * (full - filled), palette.TRACK))
-        label = f"{clipped(_printable(name), longest):<{longest}} "
-        panel.add_row(Text.assemble((label, weight), *bar, (f" {value:.2f}", weight), no_wrap=True))
-    panel.add_row(Text())
-    for line in _numbers(moment.stats):
-        panel.add_row(Text(line, style=_DIM, no_wrap=True))
-    return panel
-
-
-def _headline(moment: _Moment) -> Text:
-    from rich.text import Text
-
-    decision, truth = moment.decision, moment.truth
-    confidence = moment.stats.get("confidence", moment.evidence.get(decision or "", 0.0))
-    labelled = f"   labelled {_printable(truth)}" if truth is not None else ""
-    if decision is None:
-        return Text.assemble(("○ nothing decided", palette.IDLE), (labelled, _DIM), no_wrap=True)
-    said = f"{_printable(decision)}  {confidence:.2f}"
-    if truth is None:
-        return Text(f"● {said}", style="bold", no_wrap=True)
-    mark, colour = ("✓", palette.RIGHT) if decision == truth else ("✗", palette.WRONG)
-    return Text.assemble(
-        (f"{mark} {said}", f"bold {colour}"), ("" if decision == truth else labelled, _DIM), no_wrap=True
-    )
-
-
-def _numbers(stats: Mapping[str, Any]) -> list[str]:
-    """The numbers at hand, grouped in lines."""
-    shown = {
-        "t_us": lambda value: f"{value / 1e6:.1f} s",
-        "event_rate": lambda value: f"{value / 1e3:,.0f} kev/s",
-        "speed": lambda value: f"{value:.2f}× real time",
-        "p50_ms": lambda value: f"latency p50 {value:.2f} ms",
-        "p99_ms": lambda value: f"p99 {value:.2f} ms",
-        "queue": lambda value: f"waiting {value} bins",
-        "dropped_bins": lambda value: f"dropped {value} bins",
-    }
-    rows = (("t_us", "event_rate", "speed"), ("p50_ms", "p99_ms"), ("queue", "dropped_bins"))
-    lines = ["   ".join(shown[key](stats[key]) for key in row if stats.get(key) is not None) for row in rows]
-    return [line for line in lines if line]
-
-
-def _strips(history: Iterable[tuple[str | None, str | None]], classes: list[str], width: int) -> Text:
-    """What was decided below what was labelled (where anything was), newest on the right."""
-    from rich.text import Text
-
-    tint = palette.class_colours(classes)
-    recent = list(history)[-max(10, width - 12) :]
-    strips = Text("\n", no_wrap=True)
-    for name, place in (("labelled", 1), ("decided", 0)):
-        if place and all(truth is None for _, truth in recent):
-            continue
-        strips.append(f" {name:<9}", _DIM)
-        for moment in recent:
-            label = moment[place]
-            strips.append(*("▄", tint.get(label, palette.IDLE)) if label is not None else ("·", palette.TRACK))
-        strips.append("\n")
-    return strips
-
-
-def _line(moment: _Moment) -> str:
-    """One line for a log."""
-    confidence = moment.stats.get("confidence", moment.evidence.get(moment.decision or "", 0.0))
-    said = "nothing decided" if moment.decision is None else f"{_printable(moment.decision)} {confidence:.2f}"
-    labelled = f" (labelled {_printable(moment.truth)})" if moment.truth is not None else ""
-    return "   ".join([said + labelled, *(" ".join(line.split()) for line in _numbers(moment.stats))])
-
-
-def _printable(name: str) -> str:
-    """Names come from files: an escape sequence in one must not drive the terminal."""
-    return "".join(letter if letter.isprintable() else "�" for letter in name)
+def _empty(stage: Stage) -> Shown:
+    return Shown(stage, History(stage.classes), evidence=dict.fromkeys(stage.classes, 0.0))

@@ -15,7 +15,7 @@ from pathlib import Path
 from dvspipe.errors import RecordingError, UsageError
 from dvspipe.files import make_folder
 from dvspipe.recordings.archive import Segment
-from dvspipe.recordings.text_writer import write_text
+from dvspipe.recordings.writers.text import write_text
 from dvspipe.simulate.walk import Walk
 from dvspipe.simulate.walker import CLASSES, WALKERS
 

@@ -166,7 +166,7 @@ def test_resume_needs_the_same_recipe(workplace, plain):
 
 def test_a_negative_speed(workplace, plain, archive):
     source = f"{archive['archive']}#user24_fluorescent"
-    assert "--speed" in complaint(workplace, "live", source, "--run", "plain", "--speed", "-1", code=2)
+    assert "speed -1" in complaint(workplace, "live", source, "--run", "plain", "--speed", "-1", code=2)
 
 
 def test_an_archive_of_several_recordings_asks_which(workplace, plain, archive):

@@ -11,6 +11,8 @@ import torch
 from safetensors.numpy import load_file
 
 import dvspipe
+from dvspipe.decision.decider import Decider, event_rates
+from dvspipe.jobs.live_fitting import decision_settings
 
 
 def test_simulate_counts_every_class(archive, workplace):
@@ -125,11 +127,12 @@ def test_live_decisions_are_the_offline_networks(plain, workplace, archive):
     frames, _ = dvspipe.to_frames(dvspipe.open_recording(source), bin_us=run.bin_us, downsample=run.downsample)
     with torch.no_grad():
         out, _ = run.model(torch.from_numpy(frames[:, None]))
-    keep, evidence = np.exp(-50 / run.recipe.live.evidence_ms), np.zeros(11)
-    for row, frame, spikes in zip(rows, frames, out[:, 0].numpy(), strict=True):
-        evidence = keep * evidence + (1 - keep) * spikes
-        sure = evidence.max() >= run.recipe.live.threshold and frame.sum() >= run.recipe.live.min_events
-        assert row["label"] == (run.classes[int(evidence.argmax())] if sure else None)
+    settings, _ = decision_settings(run)
+    decider = Decider(settings, 11, run.bin_us / 1000, run.model.spiking_out)
+    labels, confidences = decider.replay(out[:, 0].numpy(), event_rates(frames, run.bin_us))
+    assert [row["label"] for row in rows] == [None if label < 0 else run.classes[label] for label in labels]
+    assert [row["confidence"] for row in rows] == pytest.approx(confidences.tolist(), abs=1e-5)
+    assert [row["events"] for row in rows] == frames.sum((1, 2, 3)).tolist()
 
 
 def test_live_in_real_time_with_the_terminal_view(plain, workplace, archive):

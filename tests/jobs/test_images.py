@@ -14,7 +14,7 @@ from dvspipe.jobs.compare import compare
 from dvspipe.jobs.data import open_data
 from dvspipe.jobs.describe import describe
 from dvspipe.jobs.evaluate import evaluate, evaluate_run
-from dvspipe.jobs.live import play
+from dvspipe.jobs.live import Playing, play
 from dvspipe.jobs.prepare import prepare
 from dvspipe.jobs.runs import load_run, read_history
 from dvspipe.jobs.train import train
@@ -226,7 +226,7 @@ def test_recipes_for_events_want_events():
 
 def test_an_image_run_does_not_play_recordings(gac, recordings_dir):
     with pytest.raises(RunError, match="no time bins"):
-        play(recordings_dir / "dvs128_garfield.mat", load_run(gac[0]), speed=0)
+        play(recordings_dir / "dvs128_garfield.mat", load_run(gac[0]), Playing(speed=0))
 
 
 def test_weights_of_another_t_are_refused_with_both(gac, tmp_path):

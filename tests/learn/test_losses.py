@@ -14,7 +14,8 @@ from dvspipe.snn.neurons import make_neuron
 STEPS, BATCH, CLASSES = 4, 5, 3
 LABEL = torch.tensor([0, 2, 1, 2, 0])
 SOFT = torch.tensor([[0.7, 0.3, 0.0], [0, 0, 1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [1, 0, 0]], dtype=torch.float64)
-SMOOTHED = [name for name in LOSSES if name != "mse-rate"]
+SMOOTHED = [name for name in LOSSES if name not in ("mse-rate", "evidence")]
+EVIDENCE_STEPS = 2.0
 
 
 def outputs():
@@ -39,6 +40,12 @@ def formula(name, out, target):
         return cross_entropy(mean, target)
     if name == "tet":
         return 0.999 * np.mean([cross_entropy(step, target) for step in out]) + 1e-3 * ((out - 1) ** 2).mean()
+    if name == "evidence":
+        gathered, steps = np.zeros_like(mean), []
+        for step in out:
+            gathered = math.exp(-1 / EVIDENCE_STEPS) * gathered + (1 - math.exp(-1 / EVIDENCE_STEPS)) * step
+            steps.append(gathered)
+        return np.mean([(step - target) ** 2 for step in steps[2:]])
     first, silent = 0.0, np.ones(out.shape[1:])
     for t, step in enumerate(out):  # the definition: when with which probability
         first, silent = first + t * step * silent, silent * (1 - step)
@@ -49,7 +56,7 @@ def formula(name, out, target):
 @pytest.mark.parametrize("name", LOSSES)
 def test_it_is_its_formula(name, soft):
     target = SOFT.numpy() if soft else np.eye(CLASSES)[LABEL]
-    found = make_loss(name)(outputs(), SOFT if soft else LABEL)
+    found = make_loss(name, evidence_steps=EVIDENCE_STEPS)(outputs(), SOFT if soft else LABEL)
     assert float(found) == pytest.approx(formula(name, outputs().numpy(), target), rel=1e-12)
 
 
@@ -115,6 +122,20 @@ def test_first_spikes_of_real_scores_are_refused(value):
         make_loss("first-spike")(out, LABEL)
 
 
+def test_evidence_asks_for_silence_where_nothing_happens():
+    """Labels of every step: the best outputs follow them, and speak in no pause."""
+    label = torch.full((12, 2), -1)
+    label[4:, 0] = 1
+    loss = make_loss("evidence", evidence_steps=0.2)
+    right = torch.zeros(12, 2, CLASSES)
+    right[4:, 0, 1] = 1
+    assert float(loss(right, label)) < 1e-3
+    early, late = right.clone(), right.clone()
+    early[2:, 0, 1], late[4:7, 0, 1] = 1, 0
+    assert float(loss(early, label)) > 0.01 and float(loss(late, label)) > float(loss(early, label))
+    assert hard(label).tolist() == [1, 0]
+
+
 def test_hard_labels():
     assert (
         torch.equal(hard(LABEL), LABEL) and hard(SOFT).tolist() == [0, 2, 1, 2, 0] and hard(SOFT).dtype == torch.int64
@@ -126,6 +147,7 @@ def test_hard_labels():
     [
         (("tett",), "did you mean 'tet'"),
         (("mse-rate", 0.1), "smoothing = 0.1 with loss 'mse-rate'.*ce-rate"),
+        (("evidence", 0.1), "smoothing = 0.1 with loss 'evidence'.*ce-rate"),
         (("ce", 1.0), r"must be in \[0, 1\)"),
         (("ce", -0.1), r"must be in \[0, 1\)"),
         (("ce", math.nan), r"must be in \[0, 1\)"),

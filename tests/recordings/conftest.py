@@ -7,13 +7,23 @@ import pytest
 from dvspipe.events import Events
 
 
-@pytest.fixture(scope="session")
-def made():
-    """The byte-level builders of `builders.py`."""
-    spec = importlib.util.spec_from_file_location("builders", Path(__file__).parent / "builders.py")
+def _module(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def made():
+    """The byte-level builders of `builders.py`."""
+    return _module("builders")
+
+
+@pytest.fixture(scope="session")
+def words():
+    """The byte-level builders of `words_builders.py`: AEDAT 2.0, DAT and ES."""
+    return _module("words_builders")
 
 
 @pytest.fixture(scope="session")

@@ -65,5 +65,5 @@ def test_failing_source_leaves_the_old_file(tmp_path, events_of):
 
 def test_full_disk_is_said_and_nothing_is_left(tmp_path, events_of, small_disk):
     with small_disk(10_000), pytest.raises(DvspipeError, match="cannot be written"):
-        write_aedat31(tmp_path / "made.aedat", [events_of(5_000)] * 20)
+        write_aedat31(tmp_path / "made.aedat", [events_of(100_000)])
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 
 from dvspipe.errors import DamagedRecordingError, RecordingError
 from dvspipe.recordings import open_recording
-from dvspipe.recordings.formats.aedat4 import packets_start
+from dvspipe.recordings.aedat4_layout import read_header
 
 FIRST = 1_605_537_493_718_345  # Unix µs, as the format has them
 PACKETS, PER_PACKET = 20, 250
@@ -70,7 +70,7 @@ def test_cut_file_gives_the_whole_packets_before(opened, whole, share):
 
 def test_cut_behind_the_last_packet_loses_no_event(opened, whole):
     data, t = whole
-    _, table = packets_start(BytesIO(data))
+    table = read_header(BytesIO(data)).table
     for cut in (table, table + 7, len(data) - 1):
         recording = opened(data[:cut])
         assert recording.load().t.tolist() == t.tolist()

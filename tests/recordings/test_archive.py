@@ -179,7 +179,7 @@ def test_other_layouts_are_refused(tmp_path, events):
         file["events"] = [1, 2]
     with pytest.raises(RecordingError, match="no event archive"):
         Archive(tmp_path / "other.h5")
-    with pytest.raises(RecordingError, match="unknown format"):
+    with pytest.raises(RecordingError, match="HDF5 without event columns"):
         open_recording(tmp_path / "other.h5")
     with pytest.raises(RecordingError, match="no such archive"):
         Archive(tmp_path / "missing.h5")

@@ -15,7 +15,9 @@ def build(attention="TCSA", **changes):
     torch.manual_seed(0)
     given = {**SMALL, **changes} if attention != "none" else {**SMALL, **changes, "attention_bins": None}
     given = {name: value for name, value in given.items() if value is not None}
-    return build_network("three-conv", attention=attention, placement="causal", c_ratio=2, t_ratio=2, gate_gain=2, **given).eval()
+    return build_network(
+        "three-conv", attention=attention, placement="causal", c_ratio=2, t_ratio=2, gate_gain=2, **given
+    ).eval()
 
 
 def silent(network):
@@ -81,7 +83,9 @@ def test_the_potential_is_gone_after_long():
     assert max(float(leaf.abs().max()) for leaf in leaves(rested(network, state, 200))) < 1e-12
 
 
-@pytest.mark.parametrize("name", ["five-conv-b", "ms-resnet-18-cifar", "sew-resnet-18-cifar", "spikformer", "att-res-18"])
+@pytest.mark.parametrize(
+    "name", ["five-conv-b", "ms-resnet-18-cifar", "sew-resnet-18-cifar", "spikformer", "att-res-18"]
+)
 @torch.no_grad()
 def test_any_network_can_rest(name):
     torch.manual_seed(0)
@@ -104,7 +108,7 @@ def test_looking_on_changes_nothing_and_sees_what_was_used():
         out, state = network.step(frame, state)
         plain.append(out)
     onlooker, state = Onlooker(network), None
-    onlooker.looking = True
+    onlooker.look(True)
     for frame, expected in zip(clip, plain):
         out, state = network.step(frame, state, onlooker.probe)
         assert torch.equal(out, expected)
@@ -113,6 +117,10 @@ def test_looking_on_changes_nothing_and_sees_what_was_used():
     assert {name: plane.shape for name, plane in onlooker.space.items()}["conv1"] == (12, 16)
     assert all(0 <= rate <= 1 for rate in onlooker.rates.values())
     assert onlooker.rates["conv1"] > 0
+    onlooker.look(False)
+    onlooker.space.clear()
+    network.step(clip[0], None)
+    assert onlooker.space == {}, "nobody looked"
     onlooker.reset()
     assert onlooker.time == {}
     onlooker.close()

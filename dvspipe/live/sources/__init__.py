@@ -1,0 +1,1 @@
+"""Where live events come from: files and folders, UDP, a pipe."""

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvspipe.events import Events
-from dvspipe.recordings.aedat31_writer import END_MARK, MARK, write_aedat31
 from dvspipe.recordings.cameras import named_size
 from dvspipe.recordings.columns import Deliverer, empty_columns, filled
 from dvspipe.recordings.recording import CHUNK_EVENTS, Format, Recording
+from dvspipe.recordings.writers.aedat31 import END_MARK, MARK, write_aedat31
 
 __all__ = ["FORMAT", "write_aedat31"]
 

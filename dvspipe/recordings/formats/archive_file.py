@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dvspipe.errors import RecordingError
 from dvspipe.events import Events
-from dvspipe.recordings.archive import Archive, is_archive
-from dvspipe.recordings.archive_layout import BLOCK_EVENTS
+from dvspipe.recordings.archive import Archive
+from dvspipe.recordings.archive_layout import BLOCK_EVENTS, LAYOUT
 from dvspipe.recordings.columns import Deliverer
 from dvspipe.recordings.recording import CHUNK_EVENTS, Format, Recording
 
@@ -30,8 +30,7 @@ def _open(path: Path, name: str | None) -> Recording:
         example = f"{path}#{names[0]}" if names else f"{path}#NAME"
         raise RecordingError(f"{path}: holds {len(names)} recordings ({shown}). Pick one: {example}")
     name = names[0] if name is None else name
-    archive.count(name)  # an unknown name is told now
-    details = {"recording": name, **archive.attributes}
+    details = {**archive.attributes, "recording": name, "events": archive.count(name)}  # an unknown name is told now
     return Recording(path, "archive", archive.sensor_size, partial(_read, name=name), details=details)
 
 
@@ -58,7 +57,7 @@ def _deliver(archive: Archive, name: str, low: int, high: int, out: Deliverer) -
 
 
 def _matches(head: bytes, path: Path) -> bool:
-    return head.startswith(MARK) and is_archive(path)
+    return head.startswith(MARK) and LAYOUT.encode() in head  # written among the first bytes: no foreign file is opened
 
 
 FORMAT = Format("archive", _matches, names=_names, open_named=_open)

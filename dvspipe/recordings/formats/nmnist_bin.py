@@ -20,7 +20,7 @@ from dvspipe.recordings.recording import CHUNK_EVENTS, Format, Recording
 RECORD_BYTES = 5
 OVERFLOW_Y, OVERFLOW_US = 240, 8192
 DIGITS, OBJECTS = (34, 34), (240, 180)
-FALLS_SHARE = 0.01  # of a damaged file; half of the times of anything else fall
+FALLS_SHARE = 0.2  # of a damaged file; half of the times of anything else fall
 
 
 def _matches(head: bytes, path: Path) -> bool:

@@ -19,11 +19,9 @@ from dvspipe.errors import RecordingError
 from dvspipe.events import Events
 from dvspipe.recordings.cameras import SAMPLE_EVENTS, size_holding
 from dvspipe.recordings.columns import Deliverer, Rows
-from dvspipe.recordings.npy_header import read_layout
+from dvspipe.recordings.npy_header import MARK, read_layout
 from dvspipe.recordings.recording import Format, Recording
 from dvspipe.recordings.tables import US_PER_MS, column_order, named, pieces, whole_us
-
-MARK = b"\x93NUMPY"
 
 
 class Stored(NamedTuple):
@@ -61,8 +59,9 @@ def _rows_of(array: NDArray[Any], source: str) -> Callable[[slice], Rows]:
     """A function from a slice to the rows t, x, y, p there; t in µs. Raises RecordingError for an unknown layout."""
     if array.dtype.names:
         names = named(dict.fromkeys(array.dtype.names), source)
-        if names and array.ndim == 1:
-            return partial(_from_fields, array, names, source)
+        if names and array.ndim == 1 and all(array.dtype[name].kind in "iufb" for name in names.values()):
+            whole_us(array[names["t"]][:SAMPLE_EVENTS], source)
+            return partial(_from_fields, array, names)
     elif array.ndim == 2 and array.shape[1] == 4 and array.dtype.kind in "iuf":
         return partial(_from_table, array, column_order(array[:SAMPLE_EVENTS], source))
     raise RecordingError(
@@ -71,14 +70,15 @@ def _rows_of(array: NDArray[Any], source: str) -> Callable[[slice], Rows]:
     )
 
 
-def _from_fields(array: NDArray[Any], names: dict[str, str], source: str, piece: slice) -> Rows:
+def _from_fields(array: NDArray[Any], names: dict[str, str], piece: slice) -> Rows:
     t, x, y, p = (np.ascontiguousarray(array[names[column]][piece]) for column in "txyp")
-    return whole_us(t, source), x, y, p
+    return t, x, y, p
 
 
 def _from_table(table: NDArray[Any], order: tuple[int, int, int, int], piece: slice) -> Rows:
     t, x, y, p = (np.ascontiguousarray(table[piece, place]) for place in order)
-    return t * US_PER_MS if t.dtype.kind == "f" else t, x, y, p
+    with np.errstate(over="ignore", invalid="ignore"):  # of damaged numbers
+        return t * US_PER_MS if t.dtype.kind == "f" else t, x, y, p
 
 
 def _read(recording: Recording, stored: Stored, rows: Callable[[slice], Rows]) -> Iterator[Events]:

@@ -37,8 +37,7 @@ def lif_scan(x: Tensor, v0: Tensor, neuron: Neuron, leak: Tensor | None = None) 
         x,
         v0,
         learned,
-        [neuron.keep, neuron.gain, neuron.bias, neuron.v_th, neuron.v_reset, neuron.surrogate_scale],
-        [neuron.reset == "subtract", neuron.strict, neuron.detach_reset],
+        *_settings(neuron),
         surrogate_number(neuron.surrogate),
     )
     return fired
@@ -91,6 +90,17 @@ def _constants(x: Tensor, learned: Tensor | None, values: list[float], flags: li
     subtract, strict, _ = flags
     edge = v_th if strict else np.nextafter(v_th, real(-math.inf))
     return keep, gain, bias, edge, v_th, real(subtract), -v_th if subtract else v_reset
+
+
+def constants_of(x: Tensor, neuron: Neuron) -> tuple[Any, ...]:
+    """(keep, gain, bias, edge, v_th, slope, offset) of a neuron that learns none of them, in the membrane's precision."""
+    return _constants(x, None, *_settings(neuron))
+
+
+def _settings(neuron: Neuron) -> tuple[list[float], list[bool]]:
+    """A neuron as an operator takes it: numbers and flags."""
+    values = [neuron.keep, neuron.gain, neuron.bias, neuron.v_th, neuron.v_reset, neuron.surrogate_scale]
+    return values, [neuron.reset == "subtract", neuron.strict, neuron.detach_reset]
 
 
 def _forward(

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvspipe.snn.attention.slot import Attention, Memory
+from dvspipe.snn.kernels import gated
 from dvspipe.snn.kit import Kit
 from dvspipe.snn.layers.over_time import POOLED, Probe, check_live, report
 from dvspipe.snn.layers.parts import Part
@@ -46,14 +47,22 @@ class Spiking(nn.Module):
     def forward(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Current [T,B,...] -> (spikes [T,B,...], state after the last step)."""
         current, memory = self._weigh(current, state)
-        spikes, v = self.lif(current, state.v if state else None, self._membrane())
+        v = state.v if state else None
+        if gated.takes(current, self.lif, self.attention):
+            spikes, v = gated.gated_scan(current, v, self.lif, self.attention)
+        else:
+            spikes, v = self.lif(current, v, self._membrane())
         return spikes, LayerState(v, memory)
 
     def step(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Current [B,...] of one step -> (spikes [B,...], state). Raises `UsageError` unless `live`."""
         check_live(self.attention)
         weighed, memory = self._weigh(current[None], state)
-        spikes, v = self.lif.step(weighed[0], state.v if state else None, self._membrane())
+        v = state.v if state else None
+        if gated.takes(weighed, self.lif, self.attention):
+            fired, v = gated.gated_scan(weighed, v, self.lif, self.attention)
+            return fired[0], LayerState(v, memory)
+        spikes, v = self.lif.step(weighed[0], v, self._membrane())
         return spikes, LayerState(v, memory)
 
     def _weigh(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, Memory]:

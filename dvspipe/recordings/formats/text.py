@@ -1,11 +1,13 @@
-"""Text, one event per line: the layout of DVS128-Gait (`t x y p`, integers, µs, no header) and CSV with named columns.
+"""Text, one event per line: DVS128-Gait and RPG (`t x y p`), Metavision (`x,y,p,t`), CSV with named columns.
 
-p is ON where it is 1; OFF is 0 or -1. Read in blocks of whole lines by `text_lines`. A line that is no event is
-reported by its number and passed over.
+p is ON where it is 1; OFF is 0 or -1. `text_layout` tells columns and units from the first lines; blocks of whole lines
+are read by `text_lines`. Lines that begin with # or % are comments. A line that is no event is reported by its number
+and passed over.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,41 +20,36 @@ from dvspipe.events import Events
 from dvspipe.recordings.cameras import size_holding
 from dvspipe.recordings.columns import Deliverer, empty_columns, filled
 from dvspipe.recordings.recording import Format, Recording
+from dvspipe.recordings.text_layout import Layout, read_layout
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 19  # of the shortest lines a chunk of events
 SHORTEST_LINE = 8  # "0 0 0 0\n"
 ANY_SIZE = (1 << 16, 1 << 16)
-
-
-def header_roles(line: bytes) -> list[int] | None:
-    """Which column is t, x, y and p, from a header line that names exactly these; None when it is no such line."""
-    names = [name.strip() for name in line.decode("ascii", "replace").lower().strip("\r\n# ").split(",")]
-    return [names.index(name) for name in "txyp"] if sorted(names) == ["p", "t", "x", "y"] else None
+NUMBERS = re.compile(rb"[+-]?[\d.]+([eE][+-]?\d+)?([\s,;]+[+-]?[\d.]+([eE][+-]?\d+)?){3}\s*")
 
 
 def _matches(head: bytes, path: Path) -> bool:
-    fields = head.partition(b"\n")[0].replace(b",", b" ").split()
-    numbers = len(fields) == 4 and all(field.lstrip(b"-").isdigit() for field in fields)
+    lines = [line for line in head.splitlines()[:20] if line.strip() and not line.lstrip().startswith((b"#", b"%"))]
+    numbers = any(NUMBERS.fullmatch(line.strip()) for line in lines[:2])
     return numbers or path.suffix.lower() in {".txt", ".csv"}
 
 
 def _open(path: Path) -> Recording:
     with path.open("rb") as file:
-        line = file.readline(BLOCK_BYTES)
-        roles = header_roles(line)
-        start = len(line) if roles else 0
-        file.seek(start)
-        block = file.read(BLOCK_BYTES)
-    parser = _Parser(roles or [0, 1, 2, 3], ANY_SIZE)
+        layout = read_layout(file.read(BLOCK_BYTES), str(path))
+        file.seek(layout.start)
+        block = file.read(2 * BLOCK_BYTES)
+    parser = _Parser(layout, ANY_SIZE)
     sample = parser.parse(block)
-    if not len(sample) and block.strip():
+    if not len(sample) and parser.seen[parser.lines.BAD]:
         first, byte = int(parser.seen[parser.lines.FIRST_LINE]), int(parser.seen[parser.lines.FIRST_BYTE])
         raise RecordingError(
-            f"{path}: line {first + bool(start)} is {line_text(block, byte)}, expected four integers `t x y p` "
-            "(t in us, p in {0, 1} or {-1, 1}) on every line, or first a CSV header naming t, x, y and p."
+            f"{path}: line {first + layout.lines} is {line_text(block, byte)}, expected four numbers `t x y p` or "
+            "`x y p t` (t in us, or in s with a decimal point; p in {0, 1} or {-1, 1}) on every line, or first a header "
+            "naming t, x, y and p."
         )
-    size = size_holding(sample.x, sample.y)
-    return Recording(path, "text", size, _read, details={"roles": parser.roles.tolist(), "start": start})
+    size = layout.sensor_size or size_holding(sample.x, sample.y)
+    return Recording(path, "text", size, _read, details=layout._asdict())
 
 
 def line_text(block: bytes, byte: int) -> str:
@@ -63,24 +60,24 @@ def line_text(block: bytes, byte: int) -> str:
 class _Parser:
     """The compiled parser with its buffers."""
 
-    def __init__(self, roles: list[int], sensor_size: tuple[int, int]) -> None:
+    def __init__(self, layout: Layout, sensor_size: tuple[int, int]) -> None:
         from dvspipe.recordings import text_lines
 
-        self.lines, self.sensor_size = text_lines, sensor_size
-        self.roles, self.values, self.seen = np.array(roles), np.zeros(5, np.int64), np.zeros(7, np.int64)
+        self.lines, self.sensor_size, self.shift = text_lines, sensor_size, layout.shift
+        self.roles, self.values, self.seen = np.array(layout.roles), np.zeros(4, np.int64), np.zeros(7, np.int64)
 
     def parse(self, block: bytes) -> Events:
         """The events of a block of whole lines; `seen` then tells of the lines that are none."""
         columns = empty_columns(len(block) // SHORTEST_LINE + 1)
         data: NDArray[np.uint8] = np.frombuffer(block, np.uint8)
-        count = self.lines.parse(data, self.roles, self.values, self.seen, *columns, *self.sensor_size)
+        count = self.lines.parse(data, self.roles, self.shift, self.values, self.seen, *columns, *self.sensor_size)
         return filled(columns, count, self.sensor_size)
 
 
 def _read(recording: Recording) -> Iterator[Events]:
-    parser, out = _Parser(recording.details["roles"], recording.sensor_size), Deliverer(recording)
-    offset = recording.details["start"]
-    line = 1 if offset else 0
+    layout = Layout(**recording.details)
+    parser, out = _Parser(layout, recording.sensor_size), Deliverer(recording)
+    offset, line = layout.start, layout.lines
     with recording.path.open("rb") as file:
         for block in _blocks(file, offset):
             events = parser.parse(block)

@@ -1,6 +1,6 @@
-"""Writing AEDAT 3.1 as the DVS128 Gesture set has it: five header lines, polarity packets. Constant memory.
+"""AEDAT 3.1 as the DVS128 Gesture set has it: five header lines, polarity packets, and labels in a CSV beside it.
 
-Offered to others by `formats/aedat31.py`; reading is there.
+Reading is `formats/aedat31.py`, which offers `write_aedat31` too.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from dvspipe.errors import RecordingError
 from dvspipe.events import Events
 from dvspipe.files import replacing
 from dvspipe.recordings.cameras import SIZES
+from dvspipe.recordings.labels import CLASSES, label_file, write_labels
+from dvspipe.recordings.writer import Holds, Labels, Writer, checked
 
 MARK = b"#!AER-DAT3.1"
 END_MARK = b"#!END-HEADER"
 PACKET_EVENTS = 4096
 TIME_BITS = 31
+HOLDS = Holds("AEDAT 3.1", first_us=0, last_us=(1 << 51) - 1, ordered=True)
 
 
 def write_aedat31(
@@ -35,14 +38,12 @@ def write_aedat31(
 
     Raises RecordingError for times that are negative or go back, events outside the sensor, and when the disk is full.
     """
-    count, last_t = 0, 0
+    count = 0
     with replacing(path, RecordingError) as beside, beside.open("wb") as file:
         file.write(header_bytes(sensor_size, start_time))
-        for events in chunks:
-            _check(path, events, last_t, sensor_size)
+        for events in checked(path, chunks, sensor_size, HOLDS):
             file.writelines(_packets(events))
             count += len(events)
-            last_t = int(events.t[-1]) if len(events) else last_t
     return count
 
 
@@ -52,18 +53,6 @@ def header_bytes(sensor_size: tuple[int, int], start_time: str) -> bytes:
     device = next((name for name, size in SIZES.items() if size == (width, height)), f"{width}x{height}")
     lines = [MARK, b"#Format: RAW", f"#Source 1: {device}".encode(), f"#Start-Time: {start_time}".encode(), END_MARK]
     return b"".join(line + b"\r\n" for line in lines)
-
-
-def _check(path: str | Path, events: Events, last_t: int, sensor_size: tuple[int, int]) -> None:
-    if not len(events):
-        return
-    if events.t[0] < last_t or np.any(np.diff(events.t) < 0):
-        raise RecordingError(f"{path}: AEDAT 3.1 times must not go back (last was {last_t} us). Sort first.")
-    if events.x.max() >= sensor_size[0] or events.y.max() >= sensor_size[1]:
-        raise RecordingError(
-            f"{path}: event at x, y up to ({events.x.max()}, {events.y.max()}) lies outside the sensor "
-            f"{sensor_size[0]} x {sensor_size[1]}. Give the sensor_size that the events have."
-        )
 
 
 def _packets(events: Events) -> Iterator[bytes]:
@@ -82,3 +71,13 @@ def _words(events: Events) -> np.ndarray:
     words[:, 0] = 1 | p << 1 | y << 2 | x << 17
     words[:, 1] = events.t & ((1 << TIME_BITS) - 1)
     return words
+
+
+def _write(path: Path, chunks: Iterable[Events], sensor_size: tuple[int, int], labels: Labels | None) -> int:
+    count = write_aedat31(path, chunks, sensor_size)
+    if labels:
+        write_labels(label_file(path), [(each.label, each.start_us, each.stop_us) for each in labels.segments])
+    return count
+
+
+WRITER = Writer("aedat3.1", ".aedat", _write, most_classes=CLASSES)
