@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from dvspipe.cli.app import DAMAGED, OK, Json, app, finish
+from dvspipe.cli.common import DAMAGED, OK, Json, app, finish
 
 
 @app.command

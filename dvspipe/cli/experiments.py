@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from dvspipe.cli.app import Json, Set, app, check_recipe, finish
+from dvspipe.cli.common import Json, Set, app, check_recipe, finish
 
 
 @app.command

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dvspipe.cli.app import Json, app, finish
+from dvspipe.cli.common import Json, app, finish
 
 
 @app.command

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from dvspipe.cli.app import DAMAGED, OK, Convention, Json, OnDamage, app, finish
+from dvspipe.cli.common import DAMAGED, OK, Convention, Json, OnDamage, app, finish
 
 
 @app.command

@@ -10,7 +10,7 @@ import sys
 from cyclopts.exceptions import CycloptsError
 
 from dvspipe.cli import data, experiments, images, live, recordings
-from dvspipe.cli.app import INTERRUPTED, OK, USAGE, app
+from dvspipe.cli.common import INTERRUPTED, OK, USAGE, app
 from dvspipe.errors import DvspipeError
 
 VERBS = (experiments, data, recordings, live, images)  # importing a module is what adds its verbs

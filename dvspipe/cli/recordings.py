@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dvspipe.cli.app import DAMAGED, OK, Convention, Json, OnDamage, app, finish
+from dvspipe.cli.common import DAMAGED, OK, Convention, Json, OnDamage, app, finish
 
 
 @app.command

@@ -40,6 +40,7 @@ SENSORS = ((304, 240), (320, 320), (640, 480), (1280, 720))  # ATIS, GenX320, Ge
 LARGEST = 2048  # coordinates have 11 bits
 BLOCK_BYTES = 8 * CHUNK_EVENTS
 SAMPLE_BYTES = 1 << 22
+SHORTEST_LINE = 8  # bytes: a few words may look like text by chance
 
 
 def _matches(head: bytes, path: Path) -> bool:
@@ -48,7 +49,12 @@ def _matches(head: bytes, path: Path) -> bool:
 
 def read_header(file: BufferedReader) -> Lines:
     """The `%` lines up to `% end`, or to the first that is no text; a damaged one among them is passed over."""
-    return read_lines(file, b"%", FIELD, lambda at, line: is_text(line) or is_text(window_at(file, at)), b"% end")
+    return read_lines(file, b"%", FIELD, lambda at, line: _belongs(line) or is_text(window_at(file, at)), b"% end")
+
+
+def _belongs(line: bytes) -> bool:
+    """Whether it is a header line, its first byte perhaps damaged; where no `% end` says so, words begin elsewhere."""
+    return (line.startswith(b"% ") or len(line) >= SHORTEST_LINE) and is_text(line)
 
 
 def _open(path: Path) -> Recording:
@@ -58,7 +64,9 @@ def _open(path: Path) -> Recording:
         encoding = _encoding(said, path)
         file.seek(header.stop)
         sample = file.read(SAMPLE_BYTES)
-    new_decoder = partial(_new_decoder, encoding, said.get("endianness") == "big", sample[:BLOCK_BYTES])
+    big_endian = said.get("endianness") == "big"
+    swapped = encoding == "evt2.1" and _has_swapped_halves(sample, big_endian)
+    new_decoder = partial(_new_decoder, encoding, big_endian=big_endian, swapped_halves=swapped)
     size, source = _size(said, sample, new_decoder)
     details = {"encoding": encoding, "size_from": source}
     read = partial(_read, header=header, new_decoder=new_decoder)
@@ -85,10 +93,16 @@ def _encoding(said: dict[str, str], path: Path) -> str:
     return encoding
 
 
-def _new_decoder(encoding: str, big_endian: bool, sample: bytes, size: tuple[int, int]) -> EvtDecoder:
-    from dvspipe.recordings.evt_decoder import EvtDecoder, has_swapped_halves
+def _has_swapped_halves(sample: bytes, big_endian: bool) -> bool:
+    from dvspipe.recordings.evt_decoder import has_swapped_halves
 
-    return EvtDecoder(encoding, size, big_endian, encoding == "evt2.1" and has_swapped_halves(sample, big_endian))
+    return has_swapped_halves(sample[:BLOCK_BYTES], big_endian)
+
+
+def _new_decoder(encoding: str, size: tuple[int, int], big_endian: bool, swapped_halves: bool) -> EvtDecoder:
+    from dvspipe.recordings.evt_decoder import EvtDecoder
+
+    return EvtDecoder(encoding, size, big_endian, swapped_halves)
 
 
 def _size(said: dict[str, str], sample: bytes, new_decoder: NewDecoder) -> tuple[tuple[int, int], str]:
@@ -96,7 +110,7 @@ def _size(said: dict[str, str], sample: bytes, new_decoder: NewDecoder) -> tuple
 
     One event in a thousand may lie outside: damage must not turn a small sensor into a large one.
     """
-    written = re.fullmatch(r"(\d+)x(\d+)", said.get("geometry", f"{said.get('width')}x{said.get('height')}"))
+    written = re.fullmatch(r"(\d{1,4})x(\d{1,4})", said.get("geometry", f"{said.get('width')}x{said.get('height')}"))
     if written and 0 < int(written[1]) <= LARGEST and 0 < int(written[2]) <= LARGEST:
         return (int(written[1]), int(written[2])), "header"
     name = f"{said.get('plugin_name', '')} {said.get('sensor_name', '')}".lower()
@@ -116,6 +130,8 @@ def _read(recording: Recording, header: Lines, new_decoder: NewDecoder) -> Itera
     if header.damaged_at is not None:
         out.report("corrupt", header.damaged_at, header.damaged_bytes, "header line")
     with recording.path.open("rb") as file:
+        if window_at(file, header.stop - 1, 1) != b"\n":
+            out.report("truncated", header.stop, 0, "the file ends inside its header")
         file.seek(header.stop)
         data = b"-"
         while out.going and data:

@@ -1,7 +1,7 @@
 """Events as text, one a line: CSV with a header, and the layout of DVS128-Gait (`t x y p`, nothing else in the file).
 
 CSV begins with `# sensor_size 128x128`, because text does not say how large the sensor was; then `t,x,y,p`. Reading
-is the text format. The digits are made by `text_digits`, forty times as fast as by Python.
+is the text format. The digits are made by `text_digits`, twelve times as fast as by Python.
 """
 
 from __future__ import annotations
