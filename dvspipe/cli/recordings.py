@@ -43,7 +43,7 @@ def convert(
     source
         A recording, archive.h5#name, or a video, which a simulated camera then looks at.
     out
-        .h5, .aedat (3.1), .aedat4, .npz, .csv, .txt, or a video: .mp4, .webm, .gif.
+        .h5, .aedat (3.1), .aedat4, .npz, .csv, or a video: .mp4, .webm, .gif.
     """
     from dvspipe.jobs.convert import convert as job
 

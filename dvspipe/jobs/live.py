@@ -114,7 +114,7 @@ def remarks(run: Run) -> list[str]:
 
 def _named(session: Session, decided: Decided) -> dict[str, Any]:
     """The row for the log; in a playlist with the recording it belongs to."""
-    if len(session.player.stretches) < 2:
+    if not session.source.several:
         return decided.row
     return {"recording": session.part_of(decided.bin).title, **decided.row}
 

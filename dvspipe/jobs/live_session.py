@@ -84,10 +84,10 @@ class Session:
         self.labels: list[Label] = []
         self.ended = "the recording ended"
         self._stretch, self._last, self._silent, self._looked_s = -1, -1, 0, 0.0
+        self._warm_up()
 
     def decided(self) -> Iterator[Decided]:
         """Every bin that reached the network, decided. What the caller does between two of them counts as emitting."""
-        self._warm_up()
         threaded = self.controls.speed > 0 or self.source.is_camera or self.how.looking
         self.started = time.perf_counter()
         bins = in_thread(self.player, self.ring) if threaded else self.player.bins()
@@ -106,12 +106,13 @@ class Session:
             self.source.close()
 
     def _warm_up(self) -> None:
-        """Compiles and fills caches before the clock starts."""
+        """Compiles and fills caches before the clock starts, and before anybody is told to watch or to send."""
         scale = self.run.downsample
         height, width = (-(-side // scale) for side in self.run.sensor_size[::-1])
         empty = np.zeros((2, height, width), np.int32)
         for _ in range(5):
-            self._outputs([LiveBin(0, 0, 0, empty, 0.0)] * self.how.block, 0, looked=True)
+            output = self._outputs([LiveBin(0, 0, 0, empty, 0.0)] * self.how.block, 0, looked=True)
+            self.decider.update(output[0], 0.0)
         self._reset()
 
     def _groups(self, bins: Iterator[LiveBin]) -> Iterator[list[LiveBin]]:

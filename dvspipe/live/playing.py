@@ -20,7 +20,9 @@ from dvspipe.live.ring import Ring
 from dvspipe.live.sources.files import find_end
 from dvspipe.live.sources.part import Part, Source
 
-GRACE_US = 20_000  # how long a camera's events may be under way before silence closes their bin
+GRACE_US = (
+    100_000  # how long a camera's events may be under way before silence closes their bin; events close it at once
+)
 
 
 @dataclass(slots=True)

@@ -107,15 +107,17 @@ def swapped(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 class Sense(NamedTuple):
-    """Whether every word and time of some words fits, and how many do, less those that do not."""
+    """Of some words: whether all fit, how many more times go on than do not and types are reserved, and the times."""
 
     clean: bool
     gain: int
+    times: int
 
 
 def _sense(words: NDArray[np.uint64]) -> Sense:
     kinds = (words >> np.uint64(60)).astype(np.int64)
-    steps = np.diff((words[kinds == TIME_HIGH] >> np.uint64(32)).astype(np.int64))
+    times = (words[kinds == TIME_HIGH] >> np.uint64(32)).astype(np.int64)
+    steps = np.diff(times)
     going_on = int(np.count_nonzero((steps >= 0) & (steps <= JUMP_US >> CLOCK.unit_shift)))
     stray = len(steps) - going_on + int(np.count_nonzero(~(CLOCK.known >> kinds) & 1))
-    return Sense(going_on > 1 and stray == 0, going_on - stray)
+    return Sense(going_on > 1 and stray == 0, going_on - stray, len(times))

@@ -1,11 +1,13 @@
 """The clock of Prophesee's EVT words, and which of its TIME_HIGH words to believe. Compiled by numba.
 
 An EVT stream says the upper bits of the time once (TIME_HIGH) and then only the lower ones, so one flipped bit would
-carry every event behind it far away. A TIME_HIGH that repeats the last one or follows it by one (cameras send one every
-16 us) is believed at once. About any other the next ones are asked, two out of three: those that go on from it speak
-for it, those that go on from the last believed one against it. So pauses of any length stay and flipped bits go.
+carry every event behind it far away. A TIME_HIGH that repeats the last one or lies next to it, as they do in a camera's
+stream, is believed at once. About any other the next ones are asked: those that go on from it speak for it, those that
+go on from the one believed last against it, and two votes decide. So pauses of any length stay and flipped bits go.
 Words behind a TIME_HIGH that is not believed are lost up to the next. Two words of reserved types close together, or
-zeros, are taken for garbage: all words are lost up to a TIME_HIGH that fits. Knows no other word.
+zeros, are garbage: all is lost up to a TIME_HIGH that fits, or that four others speak for. Knows no other word.
+
+numba keeps the loops of `evt*_words.py` compiled with what they call from here: after a change here, touch those too.
 """
 
 from __future__ import annotations
@@ -44,13 +46,13 @@ def types(*kinds: int) -> int:
 
 TIME_HIGH = 8
 JUMP_US, LONGEST_LAST_PAUSE_US = 1_000_000, 3_600_000_000
-BEAT_US = 64
+BEAT_US = 64  # cameras tell their time at least so often
 JITTER = 16  # units: a fall this small is never an overflow
 VOTES, DIRTY_VOTES, GARBAGE_VOTES = 2, 3, 4  # that decide: in order, with a reserved word among them, behind garbage
 HISTORY = 16  # TIME_HIGHs after which a stream's habits are known
 CLOSE_WORDS = 16  # two reserved words within so many are garbage
 ZERO_WORDS = 4  # so many zeros in a row are no words
-MOST_VOTES = 16
+MOST_VOTES = 16  # TIME_HIGHs asked about one
 BELIEVED, STRAY, UNDECIDED = range(3)  # verdicts
 HELD, PAUSED, AGAINST, SILENT = range(4)  # votes
 
@@ -142,7 +144,7 @@ def judge(words, at, state, clock, value, final):  # type: ignore[no-untyped-def
             held += 1
         elif vote == PAUSED and (near or not (lonely or reserved or against)):
             paused += 1
-        elif vote == AGAINST or not near:
+        elif vote == AGAINST or (vote == PAUSED and not near):
             against += need if lonely and not is_lonely(words, later, clock) else 1
         asked, before = asked + 1, before + step_to(before, each, clock)
         if held >= need or held + paused >= (need if near else GARBAGE_VOTES):
@@ -160,23 +162,23 @@ def judge(words, at, state, clock, value, final):  # type: ignore[no-untyped-def
 def vote_of(high, told, before, each, near, clock):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """What the TIME_HIGH `each` says of the jump from `high` to `told`; `before` is the one before it.
 
-    HELD: it goes on from there. AGAINST: it goes on from `high` as if nothing had been. PAUSED: it comes later still,
-    behind a pause. SILENT: none of these, as in garbage.
+    HELD: it goes on from there. AGAINST: it goes on from `high` as if nothing had been, or lies before `told`. PAUSED:
+    it comes later still, behind a pause. SILENT: where the clock runs over too often to tell.
     """
     second = JUMP_US >> clock.unit_shift
     as_before = high >= 0 and -clock.sure <= step_to(high, each, clock) <= second
     if 0 <= step_to(told, each, clock) <= second and (near or not as_before):
         return HELD
-    if as_before:
-        return AGAINST
     step = step_to(before, each, clock)
     # A clock told again within 64 us is told in quiet too: such a stream never pauses.
     repeats = abs(step) << clock.unit_shift <= BEAT_US
     # One that runs over every few seconds may do so on the way, one that does every few hours may not.
     period = 1 << clock.bits
     ahead = each > before & (period - 1) or period << clock.unit_shift < LONGEST_LAST_PAUSE_US
+    if as_before or (not near and (repeats or not ahead or step < 0)):
+        return AGAINST
     beyond = high < 0 or step_to(high, each, clock) > told - high
-    return PAUSED if ahead and beyond and not repeats and 0 < step <= period // 2 else SILENT
+    return PAUSED if ahead and beyond and step > 0 and not repeats else SILENT
 
 
 @njit(cache=True)

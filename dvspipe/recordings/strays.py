@@ -105,12 +105,14 @@ def judge(t: NDArray[np.int64], reached: int = -FAR, at_end: bool = False) -> Ve
     t = np.clip(t, -FAR, FAR)
     stray = np.abs(t) == FAR
     stray[~stray] = _days_apart(t[~stray], reached, at_end)
+    doubt = len(t)
     for _ in range(ROUNDS):  # one damaged time may hide behind another
         kept = np.flatnonzero(~stray)
         runs = _Runs.of(t[kept], reached)
         bad = runs.bad(t[kept])
         if runs.falls and runs.tail and not bad.any():
-            bad = _excursions(t[kept], reached)
+            bad, early = _excursions(t[kept], reached)
+            doubt = min([doubt, *kept[early]])
         stray[kept[bad]] = True
         if not bad.any():
             break
@@ -120,8 +122,8 @@ def judge(t: NDArray[np.int64], reached: int = -FAR, at_end: bool = False) -> Ve
     step = np.diff(t[kept], prepend=reached)
     if at_end:
         return Verdict(stray, len(t))
-    jumps = kept[np.flatnonzero(step > JUMP_US)]
-    waiting = jumps[len(t) - jumps < BELIEVED]
+    jumps = np.append(kept[np.flatnonzero(step > JUMP_US)], doubt)
+    waiting = np.sort(jumps[len(t) - jumps < BELIEVED])
     return Verdict(stray, min(int(waiting[0]) if len(waiting) else len(t), max(tail, len(t) - BELIEVED)))
 
 
@@ -172,12 +174,13 @@ class _Runs(NamedTuple):
         return (lone | ((t < 0) & (np.maximum.accumulate(self.before) > JUMP_US))) & self.falls
 
 
-def _excursions(t: NDArray[np.int64], reached: int) -> NDArray[np.bool_]:
-    """[N] Times in runs that jump ahead of what precedes them, and before which most of what follows lies again."""
+def _excursions(t: NDArray[np.int64], reached: int) -> tuple[NDArray[np.bool_], list[int]]:
+    """[N] Times in runs that jump ahead of what precedes them, and before which most of what follows lies again; and
+    the first index of those of which more that follows has yet to be seen."""
     step = np.diff(t, prepend=reached)
     falls = np.flatnonzero(step < -JUMP_US)
     found = np.zeros(len(t), np.bool_)
-    good, passed = reached, 0
+    good, passed, early = reached, 0, list[int]()
     for start in np.flatnonzero(step > JUMP_US).tolist():
         if start < passed:
             continue
@@ -187,25 +190,32 @@ def _excursions(t: NDArray[np.int64], reached: int) -> NDArray[np.bool_]:
             continue
         good = int(t[start - 1]) if start > passed else good
         for stop in returns[:ROUNDS].tolist():
-            window = 4 * (stop - start) + FEW
-            if _goes_on(t[stop : stop + window], good, int(t[start]), window):
+            window = _window(stop - start)
+            if _goes_on(t[stop : stop + window], good, int(t[start]), stop - start):
                 found[start:stop] = True
                 passed = stop
+                early += [start] if stop + window > len(t) else []
                 break
-    return found
+    return found, early[:1]
 
 
-def _goes_on(following: NDArray[np.int64], good: int, ahead: int, window: int) -> bool:
-    """Whether the times that follow go on at `good`, as if the run that began at `ahead` had not been.
+def _window(length: int) -> int:
+    """How many of the events behind a run bear witness against it."""
+    return 4 * length + FEW
+
+
+def _goes_on(following: NDArray[np.int64], good: int, ahead: int, length: int) -> bool:
+    """Whether the times that follow go on at `good`, as if the run of `length` that began at `ahead` had not been.
 
     Zeroed bytes say nothing. Where nothing precedes the run, it takes a whole window of times in good order.
     """
+    window = _window(length)
     between = (following >= good - NEAR_US) & (following < ahead - JUMP_US) & (following != 0)
     if good == -FAR:
         step = np.diff(following)
         orderly = np.count_nonzero((step >= -NEAR_US) & (step <= JUMP_US))
         between = between[: window * (len(following) == window and orderly > 0.9 * window)]
-    return 2 * int(np.count_nonzero(between)) > len(following)
+    return 2 * int(np.count_nonzero(between)) > max(len(following), length)
 
 
 def _contradicted(t: NDArray[np.int64], stray: NDArray[np.bool_], good: int) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ def playlist():
     """A source of made recordings, each in chunks of `chunk` events."""
 
     class Playlist:
-        title, is_camera = "made", False
+        title, is_camera, several = "made", False, True
 
         def __init__(self, recordings, chunk=50):
             self.skipped, self.recordings, self.chunk, self.closed = [], recordings, chunk, False

@@ -14,6 +14,7 @@ from dvspipe.live.controls import Controls
 from dvspipe.live.playing import Player, in_thread
 from dvspipe.live.ring import Ring
 from dvspipe.live.sources.arrivals import AGREEING
+from dvspipe.live.sources.lines import LineDecoder
 from dvspipe.live.sources.opening import open_source
 from dvspipe.live.sources.stdin import PipeSource
 from dvspipe.live.sources.udp import UdpSource
@@ -201,6 +202,33 @@ def test_a_pipe_is_read_to_its_end_whatever_the_pieces():
     os.close(read)
     assert sum(int(each.frame.sum()) for each in found) + player.counts.tail == 300
     assert player.stretches[0][0].losses["malformed_bytes"] == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [("", "{0} {1} {2} {3}"), ("t,x,y,on\n", "{0},{1},{2},{3}"), ("# made\n", "{1},{2},{3},{0}")],
+    ids=["gait", "csv", "metavision"],
+)
+def test_lines_of_text_come_through_a_pipe(header, line):
+    """As `faery ... output stdout` prints them, in pieces that end anywhere, a broken line among them."""
+    rows, (read, write) = regular(300), os.pipe()
+    lines = [line.format(*row) for row in rows]
+    lines.insert(100, "oops")
+    data = (header + "\n".join(lines) + "\n").encode()
+
+    def feed():
+        for start in range(0, len(data), 101):
+            os.write(write, data[start : start + 101])
+        os.close(write)
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    player, found = played(PipeSource(read, LineDecoder(SIZE)))
+    thread.join()
+    os.close(read)
+    assert sum(int(each.frame.sum()) for each in found) + player.counts.tail == 300
+    assert [int(each.frame.sum()) for each in found[:5]] == [20] * 5
+    assert player.stretches[0][0].losses["malformed_bytes"] == 5
 
 
 @pytest.mark.parametrize(

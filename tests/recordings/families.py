@@ -26,7 +26,8 @@ class Family:
     bytes the reader finds the next event. `whole`: stores column after column, so damage may cost everything.
     `cuts`: a cut file is read up to the cut. `record`: bytes that may vanish unnoticed, in multiples (0: none may).
     `ahead_us`: how far behind the last time of the whole file a changed time may lie (2^62: behind
-    damage, deflate gives other numbers; its checksum tells that, but not where).
+    damage, deflate gives other numbers; its checksum tells that, but not where). `lone`: how many events at the end of a file may share one damaged clock
+    (a packet's, a block's), which nothing behind them contradicts; up to a day.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Family:
     cuts: bool = True
     record: int = 0
     ahead_us: int = 1_000_000
+    lone: int = 3
     format: str = field(default="", compare=False)
 
 
@@ -63,9 +65,12 @@ def _aedat4_header(size=SIZE):
         '<attr key="typeIdentifier" type="string">EVTS</attr>'
         f'<node name="info" path="/0/info/">{attributes}</node></node></node></dv>'
     ).encode()
-    return bytes.fromhex(
-        "18000000 494f4845 000000000000 0a00 1400 0400 0c00 0800 0a000000 01000000 0c000000"
-    ) + struct.pack("<qI", 0, len(text)) + text + bytes(4 - len(text) % 4)
+    return (
+        bytes.fromhex("18000000 494f4845 000000000000 0a00 1400 0400 0c00 0800 0a000000 01000000 0c000000")
+        + struct.pack("<qI", 0, len(text))
+        + text
+        + bytes(4 - len(text) % 4)
+    )
 
 
 def aedat4(pack=None):
@@ -213,10 +218,10 @@ def archive():
 FAMILIES = {
     family.name: family
     for family in (
-        Family("aedat31", aedat31, ".aedat", record=8),
-        Family("aedat4", lz4(), ".aedat4"),
+        Family("aedat31", aedat31, ".aedat", record=8, lone=137),
+        Family("aedat4", lz4(), ".aedat4", lone=250),
         Family("aedat4-sums", lz4(content_checksum=True, block_checksum=True), ".aedat4", checked=True),
-        Family("aedat4-zstd", zstd, ".aedat4"),
+        Family("aedat4-zstd", zstd, ".aedat4", lone=250),
         Family("aedat4-bare", aedat4, ".aedat4"),
         Family("text", text, ".txt"),
         Family("csv", lambda: text("{},{},{},{}\n", "t,x,y,p\n"), ".csv"),

@@ -41,7 +41,10 @@ def dsec(chunk=500):
                 file.create_dataset(f"events/{name}", data=column, chunks=(chunk,), **filters)
             file["ms_to_idx"] = np.searchsorted(events.t, np.arange(0, events.t[-1], 1000)).astype("<u8")
         with h5py.File(path) as file:
-            infos = [[file[f"events/{n}"].id.get_chunk_info_by_coord((row,)) for n in "txyp"] for row in range(0, COUNT, chunk)]
+            infos = [
+                [file[f"events/{n}"].id.get_chunk_info_by_coord((row,)) for n in "txyp"]
+                for row in range(0, COUNT, chunk)
+            ]
             return [[(info.byte_offset, info.byte_offset + info.size) for info in row] for row in infos]
 
     data, rows = _saved("made.h5", fill)

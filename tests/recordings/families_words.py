@@ -43,7 +43,9 @@ def es():
         at += len(part)
         edges.add(at)
         ends.append(at)
-    return Made(header + b"".join(parts), events, of_steps(ends, range(1, COUNT + 1)), ((0, len(header)),), edges.__contains__)
+    return Made(
+        header + b"".join(parts), events, of_steps(ends, range(1, COUNT + 1)), ((0, len(header)),), edges.__contains__
+    )
 
 
 def evt(encoding, beat_us=None):

@@ -42,7 +42,9 @@ class Tally:
     def row(self):
         o = self.outcomes
         cells = (self.files, o["reported"], o["refused"], o["silent"], len(self.crashes), len(self.hangs))
-        return " ".join([f"{self.family:14}", *(f"{cell:8}" for cell in (*cells, len(self.broken))), f"{self.seconds:8.0f}"])
+        return " ".join(
+            [f"{self.family:14}", *(f"{cell:8}" for cell in (*cells, len(self.broken))), f"{self.seconds:8.0f}"]
+        )
 
 
 TITLES = ("files", "reported", "refused", "silent", "crashes", "hangs", "broken", "seconds")

@@ -9,7 +9,7 @@ from dvspipe.events import Events
 from dvspipe.recordings import open_recording
 
 SECOND_US = 1_000_000
-UNWITNESSED = 4  # the last events of a file have nobody behind them to contradict their times
+UNWITNESSED = 4  # events: fewer are judged by what follows them
 UNWITNESSED_US = 86_400 * SECOND_US
 LARGEST_CHUNK = 65_536
 KINDS = {"truncated", "corrupt", "out-of-bounds"}
@@ -70,7 +70,9 @@ def check(path, damage, family, made):
     if known:
         faults += _prefix(skip.events, damage, made) + _times(skip.events, damage, family, made)
         faults += _silence(skip, damage, family, made)
-    faults += _report(skip, len(damage.data)) + _policies(path, skip, made, made.stored(damage.first) if known and damage.kind != "garbage" else None)
+    faults += _report(skip, len(damage.data)) + _policies(
+        path, skip, made, made.stored(damage.first) if known and damage.kind != "garbage" else None
+    )
     return ("reported" if skip.recording.damage else "silent"), faults
 
 
@@ -130,7 +132,7 @@ def _times(events, damage, family, made):
         return []  # what follows are other numbers, in a file that does not mark its events
     last = made.events.t[-1] + family.ahead_us
     late = events.t > last
-    unwitnessed = np.flatnonzero(events.t > 0)[-UNWITNESSED + 1 :]
+    unwitnessed = np.flatnonzero(events.t > 0)[-family.lone :]
     late[unwitnessed] &= events.t[unwitnessed] > last + UNWITNESSED_US
     if late.any():
         faults.append(f"{np.count_nonzero(late)} far-future times, {events.t[late][0] - last} us, of {len(events)}")

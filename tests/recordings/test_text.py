@@ -80,7 +80,7 @@ def test_any_number_of_decimals_is_rounded_once(times):
         f"{value // 10**places}.{value % 10**places:0{places}d}" if places else f"{value}." for value, places in times
     ]
     expected = [int((Decimal(text) * 10**6).quantize(Decimal(1), ROUND_HALF_UP)) for text in texts]
-    parser = text_format._Parser(Layout([0, 1, 2, 3], 6, 0, 0, None), (9, 9))
+    parser = text_format.Parser(Layout([0, 1, 2, 3], 6, 0, 0, None), (9, 9))
     assert parser.parse("".join(f"{text} 1 2 1\n" for text in texts).encode()).t.tolist() == expected
 
 

@@ -44,6 +44,11 @@ class FileSource:
             found = "\n  ".join(["", *self.skipped]) or " It is empty."
             raise RecordingError(f"{path}: no recording to play in this folder.{found}")
 
+    @property
+    def several(self) -> bool:
+        """Whether it is a playlist."""
+        return len(self._paths) > 1
+
     def _of_folder(self, folder: Path) -> Iterator[str]:
         """Recordings by name; of an archive each one. What is none is noted."""
         for path in sorted(folder.iterdir()):

@@ -6,7 +6,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from dvspipe.errors import UsageError, nearest
+from dvspipe.live.sources.arrivals import Decoder
 from dvspipe.live.sources.files import FileSource
+from dvspipe.live.sources.lines import LineDecoder
 from dvspipe.live.sources.part import Source
 from dvspipe.live.sources.stdin import PipeSource
 from dvspipe.live.sources.udp import UdpSource
@@ -16,13 +18,15 @@ from dvspipe.recordings.recording import OnDamage
 
 LOOPBACK = "127.0.0.1"
 KEYS = ["encoding", "size", "timeout"]
+TEXT = "text"  # what a pipe brings unless it is told otherwise
 EXAMPLE = "udp://127.0.0.1:3333?encoding=spif&size=640x480"
 
 
 def open_source(
     text: str, sensor_size: tuple[int, int], on_damage: OnDamage = "skip", convention: str | None = None
 ) -> Source:
-    """What `text` names: a path, `udp://HOST:PORT?encoding=E&size=WxH&timeout=S`, or `-` for stdin (`-?encoding=E...`).
+    """What `text` names: a path, `udp://HOST:PORT?encoding=E&size=WxH&timeout=S`, or `-` for stdin (`-?encoding=E...`,
+    lines of text without).
 
     `sensor_size` (W, H) is a camera's where `size` does not say; without a host, UDP listens on the loopback. Raises
     UsageError for an address that is none, RecordingError for a path without a recording.
@@ -31,7 +35,7 @@ def open_source(
         return _udp(urlsplit(text), text, sensor_size)
     if text == "-" or text.startswith("-?"):
         options = _options(urlsplit(text[1:]), text)
-        return PipeSource(0, _decoder(options, sensor_size), _timeout(options))
+        return PipeSource(0, _decoder(options, sensor_size, usual=TEXT), _timeout(options))
 
     def opened(path: str) -> Recording:
         return open_recording(path, on_damage, convention)
@@ -58,14 +62,15 @@ def _options(url: SplitResult, text: str) -> dict[str, str]:
     return found
 
 
-def _decoder(options: dict[str, str], sensor_size: tuple[int, int]) -> WordDecoder:
+def _decoder(options: dict[str, str], sensor_size: tuple[int, int], usual: str = ENCODINGS[0]) -> Decoder:
     size = options.get("size")
     if size is not None:
         width, _, height = size.partition("x")
         if not (width.isdigit() and height.isdigit() and 0 < int(width) <= 65_536 and 0 < int(height) <= 65_536):
             raise UsageError(f"size={size}: expected WxH in pixels, such as 640x480.")
         sensor_size = int(width), int(height)
-    return WordDecoder(options.get("encoding", ENCODINGS[0]), sensor_size)
+    encoding = options.get("encoding", usual)
+    return LineDecoder(sensor_size) if encoding == TEXT and usual == TEXT else WordDecoder(encoding, sensor_size)
 
 
 def _timeout(options: dict[str, str]) -> float | None:

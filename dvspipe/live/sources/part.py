@@ -34,11 +34,14 @@ class Part:
 
 
 class Source(Protocol):
-    """Where live events come from. `title` is for people; `skipped` names what of it could not be played, and why."""
+    """Where live events come from. `title` is for people; `skipped` names what of it could not be played, and why; `several`
+    says that more than one recording may come.
+    """
 
     title: str
     skipped: list[str]
     is_camera: bool
+    several: bool
 
     def parts(self) -> Iterator[Part]:
         """One after the other; each is opened when the one before has ended."""

@@ -16,7 +16,7 @@ WAIT_S = 0.005
 class PipeSource:
     """Reads a file descriptor (0 is stdin) to its end; `decoder` says where a record ends."""
 
-    is_camera = True
+    is_camera = several = True
 
     def __init__(self, descriptor: int, decoder: Decoder, timeout_s: float | None = None) -> None:
         self.title, self.descriptor = "stdin", descriptor

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from dvspipe.errors import UsageError
-from dvspipe.live.sources.arrivals import Arrivals
+from dvspipe.live.sources.arrivals import Arrivals, Decoder
 from dvspipe.live.sources.part import Part
-from dvspipe.live.sources.words import WordDecoder
 
 LARGEST_PACKET = 65_536
 BUFFER_BYTES = 16 * 2**20
@@ -29,9 +28,9 @@ class UdpSource:
     Raises UsageError where the address cannot be bound.
     """
 
-    is_camera = True
+    is_camera = several = True
 
-    def __init__(self, address: tuple[str, int], decoder: WordDecoder, timeout_s: float | None = None) -> None:
+    def __init__(self, address: tuple[str, int], decoder: Decoder, timeout_s: float | None = None) -> None:
         self.title, self.decoder = f"udp://{address[0]}:{address[1]}", decoder
         self.skipped: list[str] = []
         self.arrivals = Arrivals(decoder, timeout_s)

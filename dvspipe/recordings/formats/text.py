@@ -39,7 +39,7 @@ def _open(path: Path) -> Recording:
         layout = read_layout(file.read(BLOCK_BYTES), str(path))
         file.seek(layout.start)
         block = file.read(2 * BLOCK_BYTES)
-    parser = _Parser(layout, ANY_SIZE)
+    parser = Parser(layout, ANY_SIZE)
     sample = parser.parse(block)
     if not len(sample) and parser.seen[parser.lines.BAD]:
         first, byte = int(parser.seen[parser.lines.FIRST_LINE]), int(parser.seen[parser.lines.FIRST_BYTE])
@@ -57,7 +57,7 @@ def line_text(block: bytes, byte: int) -> str:
     return repr(block[byte : byte + 40].split(b"\n")[0].decode("ascii", "replace"))
 
 
-class _Parser:
+class Parser:
     """The compiled parser with its buffers."""
 
     def __init__(self, layout: Layout, sensor_size: tuple[int, int]) -> None:
@@ -76,7 +76,7 @@ class _Parser:
 
 def _read(recording: Recording) -> Iterator[Events]:
     layout = Layout(**recording.details)
-    parser, out = _Parser(layout, recording.sensor_size), Deliverer(recording)
+    parser, out = Parser(layout, recording.sensor_size), Deliverer(recording)
     offset, line = layout.start, layout.lines
     with recording.path.open("rb") as file:
         for block in _blocks(file, offset):
