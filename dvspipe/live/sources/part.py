@@ -41,7 +41,9 @@ class Source(Protocol):
     title: str
     skipped: list[str]
     is_camera: bool
-    several: bool
+
+    @property
+    def several(self) -> bool: ...
 
     def parts(self) -> Iterator[Part]:
         """One after the other; each is opened when the one before has ended."""

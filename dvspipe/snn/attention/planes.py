@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,6 +16,11 @@ def plane_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def step_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and maximum of each step over all but batch: [T,B,...] -> two [T,B]."""
+    """Mean and maximum of each step over all but batch: [T,B,...] -> two [T,B]. Without gradients in one go each: which of
+    equal maxima is first is the gradient's question.
+    """
+    if not torch.is_grad_enabled():
+        flat = (x.movedim(2, -1) if x.ndim == 5 else x).flatten(2)  # a view in channels_last
+        return flat.mean(2), flat.amax(2)
     mean, maximum = plane_statistics(x)
     return mean.mean(2), maximum.max(2).values
