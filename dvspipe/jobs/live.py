@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dvspipe.errors import RunError, UsageError
 from dvspipe.jobs.inspect import damage_as_dict
@@ -16,6 +19,7 @@ from dvspipe.jobs.live_session import Decided, Playing, Session
 from dvspipe.jobs.live_views import Views, checked_views, open_views
 from dvspipe.jobs.runs import Run, load_run
 from dvspipe.live.sources.opening import open_source
+from dvspipe.live.sources.part import Source
 from dvspipe.recipes import load_card
 from dvspipe.recordings import Damage
 from dvspipe.recordings.recording import OnDamage
@@ -77,14 +81,18 @@ def play(
         raise UsageError(
             f"--block {how.block}: blocks of bins need --speed 0 and no view or video, for they are not live."
         )
-    opened = open_source(str(source), run.sensor_size, on_damage, convention)
+    with steady():
+        return _play(run, how, outlets, open_source(str(source), run.sensor_size, on_damage, convention))
+
+
+def _play(run: Run, how: Playing, outlets: Outlets, opened: Source) -> Played:
     keep = how.keep or outlets.report is not None
     session = Session(run, opened, replace(how, keep=keep, looking=keep or bool(outlets.views or outlets.record)))
     say(headline(session))
     with ExitStack() as stack:
         sink = stack.enter_context(JsonLines(outlets.out)) if outlets.out else None
         views = stack.enter_context(open_views(session, outlets.views, outlets.record, outlets.port))
-        stack.enter_context(steady())
+        gc.freeze()  # what is there now stays to the end: the collector need not walk through it
         for decided in session.decided():
             if sink is not None:
                 sink.write(_named(session, decided))
@@ -125,13 +133,18 @@ def _damage(recording: Any) -> Damage | None:
 
 @contextmanager
 def steady() -> Iterator[None]:
-    """Keeps the collector of reference cycles away from what a session holds for good: its pauses grow with it."""
-    gc.collect()
-    gc.freeze()
+    """What keeps single decisions quick: one thread for the network, whose steps are too small to share and crawl where
+    threads wait for each other on a busy machine; and other Python threads that give way within a millisecond.
+    """
+    threads, switching = torch.get_num_threads(), sys.getswitchinterval()
+    torch.set_num_threads(1)
+    sys.setswitchinterval(0.001)
     try:
         yield
     finally:
         gc.unfreeze()
+        torch.set_num_threads(threads)
+        sys.setswitchinterval(switching)
 
 
 def headline(session: Session) -> str:
