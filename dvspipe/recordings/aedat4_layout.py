@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 MARK = b"#!AER-DAT4.0\r\n"
 LARGEST_BODY = 1 << 25  # bytes, stored or unpacked: two million events
+UNPACKED_BYTES = 1 << 20  # at a time: the LZ4 library takes what it is allowed before it knows what it needs
 LZ4_MARK, ZSTD_MARK, EVENTS_MARK = b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd", b"EVTS"
 PACKET = struct.Struct("<II")
 EVENT = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "?"), ("spare", "V3")])
@@ -97,12 +98,16 @@ def unpacked(body: bytes) -> bytes:
             decoder = zstd.ZstdDecompressor()
         else:
             return body
-        data: bytes = decoder.decompress(body, max_length=LARGEST_BODY)
+        parts: list[bytes] = [decoder.decompress(body, max_length=UNPACKED_BYTES)]
+        while not decoder.eof and not decoder.needs_input and len(parts) * UNPACKED_BYTES < LARGEST_BODY:
+            parts.append(decoder.decompress(b"", max_length=UNPACKED_BYTES))
     except Exception as error:  # each library has errors of its own
         raise Broken(f"{error}") from error
     if not decoder.eof:
         raise Cut("it has no end")
-    return data
+    if decoder.unused_data:
+        raise Broken(f"{len(decoder.unused_data)} bytes behind its end")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def events_of(body: bytes) -> NDArray[np.void]:

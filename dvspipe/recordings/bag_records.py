@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 from bz2 import BZ2Decompressor
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -66,18 +67,33 @@ class Connection(NamedTuple):
     type: str
 
 
-def connections(path: Path) -> list[Connection]:
-    """The connections of a bag, in its order; from its index where that can be read."""
+def connections(path: Path, wanted: Collection[str]) -> list[Connection]:
+    """The connections of a bag, in its order: from its front up to the first message, then from its index.
+
+    Of two that contradict each other, the one with a type of `wanted` holds; where there is none, the whole bag is read.
+    """
     with path.open("rb") as file:
-        walk = _Walk(file, len(MARK), file.seek(0, 2), {}, set())
-        start = walk.index_start()
+        stop = file.seek(0, 2)
+        front = _Walk(file, len(MARK), stop, {}, _Everything())
+        next((item for item in front.items() if isinstance(item, Message)), None)
+        known = front.known
+        start = front.index_start()
         if start:
-            for _ in _Walk(file, start, walk.stop, walk.known, set()).items():
-                pass
-        if not walk.known:
-            for _ in _Walk(file, len(MARK), walk.stop, walk.known, set()).items():
-                pass
-    return [connection for _, connection in sorted(walk.known.items())]
+            index = _Walk(file, start, stop, {}, set())
+            deque(index.items(), maxlen=0)
+            known = index.known | {n: each for n, each in known.items() if each.type in wanted or n not in index.known}
+        if not any(connection.type in wanted for connection in known.values()):
+            whole = _Walk(file, len(MARK), stop, {}, set())
+            deque(whole.items(), maxlen=0)
+            known = known | whole.known
+    return [connection for _, connection in sorted(known.items())]
+
+
+class _Everything(set[str]):
+    """A set of topics that has every topic."""
+
+    def __contains__(self, topic: object) -> bool:
+        return True
 
 
 def messages(path: Path, topic: str) -> Iterator[Message | Fault]:
@@ -152,6 +168,8 @@ class _Walk:
             place = record.data if self.place is None else self.place
             data = self._read(record.data, min(record.length, LARGEST_MESSAGE))
             yield Message(*sender, data, place, record.data + record.length > self.stop)
+        elif record.op == MESSAGE and LENGTH.unpack(record.fields[b"conn"])[0] not in self.known:
+            yield self._fault("corrupt", record.data, record.data + record.length, "a message of no known connection")
 
     def _learn(self, record: _Record) -> None:
         fields = _fields(self._read(record.data, min(record.length, SEARCH_BYTES))) or {}
@@ -266,7 +284,7 @@ def _decompressed(file: BinaryIO, record: _Record, length: int, most: int) -> tu
             held += len(parts[-1])
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         return b"".join(parts), str(error)
-    return b"".join(parts), ""
+    return b"".join(parts), "" if decompressor.eof else "the chunk holds more than it says"
 
 
 def _decompressor(kind: bytes) -> Any:

@@ -7,7 +7,8 @@ go on from the one believed last against it, and two votes decide. So pauses of 
 Words behind a TIME_HIGH that is not believed are lost up to the next. Two words of reserved types close together, or
 zeros, are garbage: all is lost up to a TIME_HIGH that fits, or that four others speak for. Knows no other word.
 
-numba keeps the loops of `evt*_words.py` compiled with what they call from here: after a change here, touch those too.
+numba keeps the loops of `evt*_words.py` compiled, with what they call from here, as long as their own text is the same:
+so these name this file's sum, and a test holds them to it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Clock(NamedTuple):
     The type is in bits `kind_shift` and up, TIME_HIGH's `bits` from bit `value_shift` on, in units of 2^`unit_shift`
     us. TIME_HIGH falling by more than `largest_fall` has run over; falling by less it has fallen. `known` has one bit
     for each type that is not reserved. A step of at most `sure` either way is believed at once; any other TIME_HIGH is
-    judged by at most the `look` words from it on. `companion` is the type that cameras send behind each (0: none).
+    judged by at most the `look` words from it on. `companion` is the type that follows every TIME_HIGH before an event
+    (0: none). faery crosses long pauses by TIME_HIGHs one right behind the other, all but the last `climb` above it.
     """
 
     kind_shift: int
@@ -37,6 +39,7 @@ class Clock(NamedTuple):
     sure: int
     look: int
     companion: int
+    climb: int
 
 
 def types(*kinds: int) -> int:
@@ -48,7 +51,8 @@ TIME_HIGH = 8
 JUMP_US, LONGEST_LAST_PAUSE_US = 1_000_000, 3_600_000_000
 BEAT_US = 64  # cameras tell their time at least so often
 JITTER = 16  # units: a fall this small is never an overflow
-VOTES, DIRTY_VOTES, GARBAGE_VOTES = 2, 3, 4  # that decide: in order, with a reserved word among them, behind garbage
+# Votes that decide: in order, with a reserved word among them, behind garbage or for a jump of a clock that never jumps.
+VOTES, DIRTY_VOTES, STRICT_VOTES = 2, 3, 4
 HISTORY = 16  # TIME_HIGHs after which a stream's habits are known
 CLOSE_WORDS = 16  # two reserved words within so many are garbage
 ZERO_WORDS = 4  # so many zeros in a row are no words
@@ -58,7 +62,7 @@ HELD, PAUSED, AGAINST, SILENT = range(4)  # votes
 
 # What goes from call to call. Time: TIME_HIGH believed (-1: none), its µs (-1: no word can be timed), how reading was
 # lost, word of the last reserved type, words with events before the first time, TIME_HIGHs believed, their largest step,
-# whether the last one came within 64 us of the one before.
+# how many of late came within 64 us of the one before.
 HIGH, BASE, LOST, BAD_AT, EARLY, SEEN, LARGEST, REPEATS = range(8)
 # EVT3: row, TIME_LOW, BASE when it came, vector base, polarity. UNKNOWN: not yet said, FORGOTTEN: lost by damage.
 ROW, LOW, LOW_BASE, COLUMN, POLARITY = range(8, 13)
@@ -73,9 +77,9 @@ PLACES = np.argsort([(DE_BRUIJN << place & 0xFFFFFFFF) >> 27 for place in range(
 
 
 def new_state() -> NDArray[np.int64]:
-    """The state before the first word."""
+    """The state before the first word. The lower time is 0 until it is said: faery leaves out a first TIME_LOW of 0."""
     state = np.zeros(STATES, np.int64)
-    state[[HIGH, BASE, ROW, LOW, COLUMN]] = UNKNOWN
+    state[[HIGH, BASE, ROW, COLUMN]] = UNKNOWN
     state[BAD_AT] = -CLOSE_WORDS - 1
     return state
 
@@ -101,7 +105,10 @@ def time_high(words, at, state, clock, count, final):  # type: ignore[no-untyped
     high = state[HIGH]
     step = step_to(high, value, clock) if high >= 0 else 0
     if high < 0 or not -clock.sure <= step <= clock.sure:
-        verdict = judge(words, at, state, clock, value, final)
+        if at + 1 == len(words) and not final:
+            return False
+        climbing = (step if high >= 0 else value) == clock.climb and climbs(words, at, value, clock)
+        verdict = BELIEVED if climbing else judge(words, at, state, clock, value, final)
         if verdict == UNDECIDED:
             return False
         if verdict == STRAY:
@@ -110,12 +117,28 @@ def time_high(words, at, state, clock, count, final):  # type: ignore[no-untyped
             return True
     if high >= 0:
         state[LARGEST] = max(state[LARGEST], step)
-        state[REPEATS] = abs(step) << clock.unit_shift <= BEAT_US
+        repeated = abs(step) << clock.unit_shift <= BEAT_US
+        state[REPEATS] = min(state[REPEATS] + 1, 4 * HISTORY) if repeated else state[REPEATS] // 2
     state[HIGH] = high + step if high >= 0 else value
     state[BASE] = state[HIGH] << clock.unit_shift
     state[SEEN] += 1
     state[LOST] = NOT_LOST
     return True
+
+
+@njit(cache=True)
+def climbs(words, at, value, clock):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Whether another TIME_HIGH follows at once and goes up from `value`: so no event depends on this one."""
+    if at + 1 >= len(words) or (np.int64(words[at + 1]) >> clock.kind_shift) & 15 != TIME_HIGH:
+        return False
+    following = (np.int64(words[at + 1]) >> clock.value_shift) & ((1 << clock.bits) - 1)
+    return 0 < step_to(value, following, clock) <= clock.climb
+
+
+@njit(cache=True)
+def beats(state):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Whether the stream tells its time again and again, as cameras do in quiet too: then it does not jump."""
+    return state[REPEATS] >= HISTORY // 2
 
 
 @njit(cache=True)
@@ -125,19 +148,22 @@ def judge(words, at, state, clock, value, final):  # type: ignore[no-untyped-def
     high, garbage = state[HIGH], state[LOST] == GARBAGE
     jump = step_to(high, value, clock) if high >= 0 else (JUMP_US >> clock.unit_shift) + 1
     before = told = high + jump if high >= 0 else value
-    near, lonely = 0 < jump <= JUMP_US >> clock.unit_shift, is_lonely(words, at, clock)
-    need, asked, held, paused, against, reserved = GARBAGE_VOTES if garbage else VOTES, 0, 0, 0, 0, 0
+    near, lonely = 0 < jump <= JUMP_US >> clock.unit_shift, high >= 0 and is_lonely(words, at, clock)
+    need, refute = STRICT_VOTES if garbage or beats(state) else VOTES, STRICT_VOTES if garbage else VOTES
+    asked, held, paused, against, reserved = 0, 0, 0, 0, 0
     for later in range(at + 1, stop):
         word = np.int64(words[later])
         kind = (word >> clock.kind_shift) & 15
         if not (clock.known >> kind) & 1:
-            reserved, need = reserved + 1, max(need, DIRTY_VOTES)
+            reserved, need, refute = reserved + 1, max(need, DIRTY_VOTES), max(refute, DIRTY_VOTES)
             if reserved > 1 or garbage:
                 return judge_at_end(state, clock, jump, held, against, lonely or held == 0)
-        if kind != TIME_HIGH or (is_lonely(words, later, clock) and not lonely):
+        if kind != TIME_HIGH:
             continue
         if later + 1 == len(words) and not final:
             return UNDECIDED  # it may be lonely
+        if is_lonely(words, later, clock):
+            continue
         each = (word >> clock.value_shift) & ((1 << clock.bits) - 1)
         vote = vote_of(high, told, before, each, near, clock)
         if vote == HELD:
@@ -145,17 +171,17 @@ def judge(words, at, state, clock, value, final):  # type: ignore[no-untyped-def
         elif vote == PAUSED and (near or not (lonely or reserved or against)):
             paused += 1
         elif vote == AGAINST or (vote == PAUSED and not near):
-            against += need if lonely and not is_lonely(words, later, clock) else 1
+            against += refute if lonely else 1
         asked, before = asked + 1, before + step_to(before, each, clock)
-        if held >= need or held + paused >= (need if near else GARBAGE_VOTES):
+        if held >= need or held + paused >= (need if near else STRICT_VOTES):
             return BELIEVED
-        if against >= need:
+        if against >= refute:
             return STRAY
         if asked == MOST_VOTES:
             break
     if not final and stop - at < clock.look and asked < MOST_VOTES:
         return UNDECIDED
-    return judge_at_end(state, clock, jump, held + paused, against, lonely)
+    return judge_at_end(state, clock, jump, held + paused, against, lonely or (asked > 0 and held + paused == 0))
 
 
 @njit(cache=True)
@@ -194,21 +220,22 @@ def judge_at_end(state, clock, jump, held, against, doubtful):  # type: ignore[n
     """The verdict where too few TIME_HIGHs follow, because the stream ends or garbage begins.
 
     One that contradicts may be the stray one itself. With none at all, a pause is believed unless its TIME_HIGH is
-    `doubtful`, or the stream told its time again and again so far, or it lasts more than an hour.
+    `doubtful`, or it lasts more than an hour. A stream that told its time again and again so far does not pause.
     """
     near, is_first = 0 < jump <= JUMP_US >> clock.unit_shift, state[HIGH] < 0
+    usual = near and (jump <= max(state[LARGEST], 2 * BEAT_US >> clock.unit_shift) or state[SEEN] < HISTORY)
     if state[LOST] == GARBAGE:
         return BELIEVED if near and against == 0 and not doubtful else STRAY
+    if beats(state) and not usual:
+        return BELIEVED if held >= VOTES and against == 0 and not doubtful else STRAY
     if doubtful and not (near or is_first):
         return STRAY
     if held or against:
-        usual = near and (jump <= max(state[LARGEST], 1) or state[SEEN] < HISTORY)
         return BELIEVED if held >= against or (against == 1 and (usual or is_first)) else STRAY
     if near or is_first:
         return BELIEVED
-    if state[REPEATS] or jump > 1 << (clock.bits - 1):
-        return STRAY
-    return BELIEVED if 0 < jump <= LONGEST_LAST_PAUSE_US >> clock.unit_shift else STRAY
+    longest = min(LONGEST_LAST_PAUSE_US >> clock.unit_shift, 1 << (clock.bits - 1))
+    return BELIEVED if 0 < jump <= longest else STRAY
 
 
 @njit(cache=True)

@@ -50,21 +50,26 @@ class EvtDecoder:
 
     The events do not depend on where the bytes are cut. Words behind a time that jumps are held back until the times
     behind them tell whether it is true (`evt_clock.py`); `finish` gives the last ones. Events outside `sensor_size`
-    (W, H) are refused. `swapped_halves` is for EVT2.1 of the IMX636. t is the camera's clock in µs.
+    (W, H) are refused. `swapped_halves` is for EVT2.1 of the IMX636. t is the camera's clock in µs, plus `t0_us`.
 
     `lost_bytes` counts damage; `early_words` the words with events before the stream's first time or place: those have
     none, and that is no damage. Raises RecordingError for an unknown encoding.
     """
 
     def __init__(
-        self, encoding: str, sensor_size: tuple[int, int], big_endian: bool = False, swapped_halves: bool = False
+        self,
+        encoding: str,
+        sensor_size: tuple[int, int],
+        big_endian: bool = False,
+        swapped_halves: bool = False,
+        t0_us: int = 0,
     ) -> None:
         if encoding not in ENCODINGS:
             close, known = nearest(encoding, list(ENCODINGS)), ", ".join(ENCODINGS)
             raise RecordingError(f"unknown encoding {encoding!r}{close}, expected one of {known}.")
         self.words: Any
         self.words, self.word_bytes = ENCODINGS[encoding]
-        self.sensor_size, self.swapped_halves = sensor_size, swapped_halves
+        self.sensor_size, self.swapped_halves, self.t0_us = sensor_size, swapped_halves, t0_us
         self.lost_bytes = 0
         self._type = np.dtype(f"{'>' if big_endian else '<'}u{self.word_bytes}")
         self._held, self._offset = b"", 0  # bytes held back, and the place of the first of them
@@ -114,7 +119,7 @@ class EvtDecoder:
         count = self.words.decode(words, state, *self._columns, *self.sensor_size, final)
         state[BAD_AT] -= state[AT]
         t, x, y, p = self._columns
-        events = Events(t[:count].copy(), x[:count].copy(), y[:count].copy(), p[:count].copy(), self.sensor_size)
+        events = Events(t[:count] + self.t0_us, x[:count].copy(), y[:count].copy(), p[:count].copy(), self.sensor_size)
         lost, word, before, outside = (int(each) for each in state[LOST_WORDS : FIRST_OUTSIDE + 1])
         self.lost_bytes += lost * self.word_bytes
         offset = self._offset + word * self.word_bytes

@@ -50,11 +50,15 @@ class Layout(NamedTuple):
     mirrored_y: bool = False
 
 
-def new_clock() -> NDArray[np.int64]:
-    """The clock of a file of which nothing was read."""
+def new_clock(records: int) -> NDArray[np.int64]:
+    """The clock of a file of which nothing was read, and which has at least that many records.
+
+    Its first records are believed no more than those behind damage, unless there are too few to contradict them.
+    """
     clock = np.zeros(10, np.int64)
     clock[PLACE] = clock[BACK] = -1
-    clock[JUMPED] = clock[AWAY] = clock[BAD] = -WARY
+    clock[JUMPED] = clock[AWAY] = -WARY
+    clock[BAD] = 0 if records > WARY else -WARY
     return clock
 
 
@@ -91,7 +95,7 @@ def placed(clock, number, raw, place):  # type: ignore[no-untyped-def]  # noqa: 
     clock[BEFORE], clock[AWAY] = time, number
     if clock[AGREED] >= AGREEING or clock[ROSE] >= RISING:
         clock[PLACE], clock[JUMPED] = time, -WARY
-    elif time > place and number - clock[BAD] > WARY and not (jumped and far_turn):
+    elif place < 0 or (time > place and number - clock[BAD] > WARY and not (jumped and far_turn)):
         if not jumped:
             clock[BACK] = place
         clock[PLACE], clock[JUMPED] = time, number

@@ -64,7 +64,9 @@ class Recording:
         Raises DamagedRecordingError when the caller wanted to fail.
         """
         held = self.damage
-        self.damage = replace(held, lost_bytes=held.lost_bytes + damage.lost_bytes) if held else damage
+        size = self.path.stat().st_size  # damaged counts may say more; offsets inside compressed data reach beyond
+        lost, offset = (held.lost_bytes if held else 0) + damage.lost_bytes, (held or damage).offset
+        self.damage = replace(held or damage, lost_bytes=min(lost, size), offset=min(offset, size))
         if self.on_damage == "fail":
             raise DamagedRecordingError(
                 f"{self.path}: {damage.kind} at byte {damage.offset}{f' ({damage.note})' if damage.note else ''}, "

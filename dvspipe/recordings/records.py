@@ -27,10 +27,11 @@ def read_records(out: Deliverer, start: int, layout: Layout, order: str) -> Iter
     """
     from dvspipe.recordings import record_words
 
-    clock, refused, size = record_words.new_clock(), np.zeros(4, np.int64), out.recording.sensor_size
+    refused, size = np.zeros(4, np.int64), out.recording.sensor_size
     with out.recording.path.open("rb") as file:
         file.seek(start)
         data = file.read(RECORD_BYTES * BLOCK_RECORDS)
+        clock = record_words.new_clock(len(data) // RECORD_BYTES)
         while data and out.going:
             following = file.read(RECORD_BYTES * BLOCK_RECORDS)
             records, cut = divmod(len(data), RECORD_BYTES)

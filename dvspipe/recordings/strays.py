@@ -90,7 +90,9 @@ class _Gate:
         if held and held.last_good_t_us in refused.t:  # a format's report may have trusted one of them
             self.recording.damage = replace(held, last_good_t_us=last)
         note = f"{len(refused)} times that the events around them contradict"
+        waiting, self.held = self.held, self.held[:0]  # where reading fails, nothing behind is delivered
         self.going = self.recording.report(Damage("corrupt", 0, 0, last, note))
+        self.held = waiting
 
 
 def judge(t: NDArray[np.int64], reached: int = -FAR, at_end: bool = False) -> Verdict:
@@ -130,8 +132,8 @@ def judge(t: NDArray[np.int64], reached: int = -FAR, at_end: bool = False) -> Ve
 def _smooth(t: NDArray[np.int64], reached: int) -> bool:
     """Whether no time lies more than a second from the one before it: almost always so, and quick to tell."""
     step = t[1:] - t[:-1]
-    inside = not len(step) or (-JUMP_US <= step.min() and step.max() <= JUMP_US)
-    return inside and (not len(t) or abs(int(t[0]) - reached) <= JUMP_US)
+    inside = not len(step) or (step.min() >= -JUMP_US and step.max() <= JUMP_US)
+    return bool(inside and (not len(t) or abs(int(t[0]) - reached) <= JUMP_US))
 
 
 class _Runs(NamedTuple):
@@ -154,7 +156,7 @@ class _Runs(NamedTuple):
         starts = np.union1d(0, np.flatnonzero(cut))[: len(t)]
         lengths = np.diff(starts, append=len(t))
         ends = t[starts + lengths - 1]
-        trusted = (lengths >= WITNESSES) & ((t[starts] != 0) | (ends != 0))  # zeroed bytes say nothing
+        trusted = (lengths >= WITNESSES) & ~_zeroed(t, starts, lengths)
         trusted[:1] |= not cut[:1].any()
         places = np.flatnonzero(trusted)
         nth = np.searchsorted(places, np.arange(len(starts)))
@@ -165,13 +167,19 @@ class _Runs(NamedTuple):
         peaks = np.append(np.maximum.accumulate(ends[places][::-1])[::-1], FAR)
         after[set_back] = np.maximum(peaks[nth], before)[set_back]
         tail = int(stops[-1]) if len(stops) else 0
-        columns = (np.repeat(column, lengths) for column in (before, after, trusted))
-        return cls(*columns, bool((step < -JUMP_US).any()), tail, int(t[tail - 1]) if tail else reached)
+        before, after, trusted = (np.repeat(column, lengths) for column in (before, after, trusted))
+        falls, good = bool((step < -JUMP_US).any()), int(t[tail - 1]) if tail else reached
+        return cls(before, after, trusted, falls, tail, good)
 
     def bad(self, t: NDArray[np.int64]) -> NDArray[np.bool_]:
         """[N] Times in short runs that do not lie between their trusted neighbours, and those that fell below 0."""
         lone = ~self.trusted & ((t < self.before - JUMP_US) | (t > self.after + JUMP_US))
         return (lone | ((t < 0) & (np.maximum.accumulate(self.before) > JUMP_US))) & self.falls
+
+
+def _zeroed(t: NDArray[np.int64], starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which runs are zeroed bytes, which say nothing: the first time may have kept a part of itself."""
+    return (t[starts + np.minimum(lengths - 1, 1)] == 0) & (t[starts + lengths - 1] == 0)
 
 
 def _excursions(t: NDArray[np.int64], reached: int) -> tuple[NDArray[np.bool_], list[int]]:
@@ -237,7 +245,7 @@ def _days_apart(t: NDArray[np.int64], reached: int, at_end: bool) -> NDArray[np.
         return np.zeros(len(t), np.bool_)
     lengths = np.diff(starts, append=len(t))
     lows, highs = np.minimum.reduceat(t, starts), np.maximum.reduceat(t, starts)
-    main = int(np.argmax(lengths))
+    main = int(np.argmax(lengths * ~_zeroed(t, starts, lengths)))
     low, high = (reached, reached) if known else (lows[main], highs[main])
     far = (highs < low - LONE_US) | (lows > high + LONE_US)
     far[0] &= reached > -FAR or lengths[0] < FEW

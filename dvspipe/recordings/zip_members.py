@@ -17,6 +17,7 @@ HEADER = struct.Struct("<4s5H3I2H")  # mark, needs, flags, method, time, date, c
 STORED, DEFLATED = 0, 8
 UNKNOWN = 0xFFFFFFFF  # the size stands in the extra field
 SEARCH_BYTES, BLOCK_BYTES = 1 << 20, 1 << 16
+Listed = tuple[str, int, int | None, int]  # name, offset of the header, CRC, stored size
 
 
 class Place(NamedTuple):
@@ -29,32 +30,29 @@ class Place(NamedTuple):
     crc: int | None
 
 
-def find_members(path: Path) -> dict[str, Place]:
-    """The stored and deflated members by name, the first of each name. Raises OSError."""
+def find_members(path: Path, by_marks: bool = False) -> dict[str, Place]:
+    """The stored and deflated members by name, the first of each name: by the file's table of them, or by their own
+    marks if asked or where the table does not fit them. Raises OSError."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        held: dict[str, Place] = {}
-        for name, offset, crc, length in _listed(path) or _searched(file, size):
-            header = _header_at(file, offset)
-            if header is None or header[0] != name:
-                return _by_search(file, size)
-            _, start, method = header
-            if method in (STORED, DEFLATED):
-                held.setdefault(name, Place(start, max(0, min(length, size - start)), method, crc))
-    return held
+        listed = [] if by_marks else _listed(path)
+        headers = [_header_at(file, offset) for _, offset, _, _ in listed]
+        fits = [header[0] if header else "" for header in headers] == [name for name, *_ in listed]
+        return _places(file, listed if listed and fits else _searched(file, size), size)
 
 
-def _by_search(file: BinaryIO, size: int) -> dict[str, Place]:
+def _places(file: BinaryIO, listed: list[Listed], size: int) -> dict[str, Place]:
     found: dict[str, Place] = {}
-    for name, offset, crc, length in _searched(file, size):
+    for _, offset, crc, length in listed:
         header = _header_at(file, offset)
         if header is not None and header[2] in (STORED, DEFLATED):
-            found.setdefault(name, Place(header[1], max(0, min(length, size - header[1])), header[2], crc))
+            name, start, method = header
+            found.setdefault(name, Place(start, max(0, min(length, size - start)), method, crc))
     return found
 
 
-def _listed(path: Path) -> list[tuple[str, int, int | None, int]]:
-    """Name, offset, CRC and stored size of each member, from the table at the end; nothing where it is damaged."""
+def _listed(path: Path) -> list[Listed]:
+    """The members by the table at the end; nothing where it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             return [(each.filename, each.header_offset, each.CRC, each.compress_size) for each in archive.infolist()]
@@ -62,7 +60,7 @@ def _listed(path: Path) -> list[tuple[str, int, int | None, int]]:
         return []
 
 
-def _searched(file: BinaryIO, size: int) -> list[tuple[str, int, int | None, int]]:
+def _searched(file: BinaryIO, size: int) -> list[Listed]:
     """The same by the members' own headers, found by their mark."""
     offsets, base = [], 0
     while base < size:
@@ -73,7 +71,7 @@ def _searched(file: BinaryIO, size: int) -> list[tuple[str, int, int | None, int
             offsets.append(base + found)
             found = data.find(MARK, found + 1)
         base += SEARCH_BYTES
-    found_here = []
+    found_here: list[Listed] = []
     for offset, behind in zip(offsets, [*offsets[1:], size]):
         header = _header_at(file, offset)
         if header is not None:

@@ -22,12 +22,18 @@ from making import COUNT, SIZE, Made, of_steps, rising, rows_from
 
 @dataclass(frozen=True)
 class Family:
-    """What a format can promise. `checked`: its checksums let no changed event through. `framed`: behind lost or doubled
-    bytes the reader finds the next event. `whole`: stores column after column, so damage may cost everything.
-    `cuts`: a cut file is read up to the cut. `record`: bytes that may vanish unnoticed, in multiples (0: none may).
-    `ahead_us`: how far behind the last time of the whole file a changed time may lie (2^62: behind
-    damage, deflate gives other numbers; its checksum tells that, but not where). `lone`: how many events at the end of a file may share one damaged clock
-    (a packet's, a block's), which nothing behind them contradicts; up to a day.
+    """What a format can promise.
+
+    checked: its checksums let no changed event through
+    framed: behind lost or doubled bytes the reader finds the next event; otherwise what follows are other numbers
+    whole: stores column after column, so that damage may cost everything
+    cuts: a cut file is read up to the cut
+    record: bytes that may vanish unnoticed, in multiples (0: none may)
+    ahead_us: how far behind the last time of the whole file a changed time may lie. 2^62: deflate gives other numbers
+        behind damage, and its checksum tells that, but not where. 2^24: all that a clock of 23 bits can say
+    lone: how many events at the end of a file may share one damaged clock (a packet's), which nothing behind them
+        contradicts; up to a day
+    quiet: events that one damaged byte can turn into something else that the format has
     """
 
     name: str
@@ -38,8 +44,9 @@ class Family:
     whole: bool = False
     cuts: bool = True
     record: int = 0
-    ahead_us: int = 1_000_000
+    ahead_us: int = 2_000_000
     lone: int = 3
+    quiet: int = 0
     format: str = field(default="", compare=False)
 
 
@@ -218,7 +225,7 @@ def archive():
 FAMILIES = {
     family.name: family
     for family in (
-        Family("aedat31", aedat31, ".aedat", record=8, lone=137),
+        Family("aedat31", aedat31, ".aedat", record=8, lone=3 * 137, quiet=137),
         Family("aedat4", lz4(), ".aedat4", lone=250),
         Family("aedat4-sums", lz4(content_checksum=True, block_checksum=True), ".aedat4", checked=True),
         Family("aedat4-zstd", zstd, ".aedat4", lone=250),

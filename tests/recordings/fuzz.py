@@ -7,10 +7,12 @@ Every file is read in a worker process: one that crashes, hangs for 10 s or take
 """
 
 import argparse
+import ctypes
 import faulthandler
 import multiprocessing
 import resource
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +26,7 @@ from damaging import damage
 
 LIMIT_S = 10.0
 LIMIT_MB = 300
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 ADDRESS_MB = 4_000  # what a worker may reserve at all, so that a mad allocation cannot take the machine along
 
 
@@ -75,6 +78,7 @@ def _peak_mb():
 
 def _work(family, made, seed, indices, pipe, folder):
     faulthandler.disable()
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     here = Path(tempfile.mkdtemp(dir=folder))
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + (ADDRESS_MB << 20), resource.RLIM_INFINITY))

@@ -91,6 +91,44 @@ def test_fail_delivers_first(opened, whole):
     assert delivered > 0
 
 
+@pytest.mark.parametrize("place", [4, 8, 12, 300])
+def test_a_damaged_packet_costs_itself(opened, whole, place):
+    """In its header (its length: the next is searched for) or its body (the next is known)."""
+    data, t = whole
+    start, fifth = read_header(BytesIO(data)).start, 0
+    for _ in range(5):
+        fifth = start
+        start += 8 + int.from_bytes(data[start + 4 : start + 8], "little")
+    dirty = bytearray(data)
+    dirty[fifth + place] ^= 0xFF
+    recording = opened(bytes(dirty))
+    assert recording.load().t.tolist() == np.delete(t, slice(4 * PER_PACKET, 5 * PER_PACKET)).tolist()
+    damage = recording.damage
+    assert (damage.kind, damage.offset, damage.lost_bytes) == ("corrupt", fifth, start - fifth)
+    assert damage.last_good_t_us == t[4 * PER_PACKET - 1]
+    assert opened(bytes(dirty), "stop").load().t.tolist() == t[: 4 * PER_PACKET].tolist()
+
+
+def test_a_packet_that_unpacks_to_gigabytes_is_refused(opened, whole):
+    import tracemalloc
+
+    import lz4.frame
+
+    data, t = whole
+    header = read_header(BytesIO(data))
+    bomb = lz4.frame.compress(bytes(1 << 28))
+    packet = (0).to_bytes(4, "little") + len(bomb).to_bytes(4, "little") + bomb
+    moved = [each.to_bytes(8, "little") for each in (header.table, header.table + len(packet))]
+    recording = opened(data[: header.start].replace(*moved) + packet + data[header.start :])
+    tracemalloc.start()
+    assert recording.load().t.tolist() == t.tolist()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (recording.damage.kind, recording.damage.offset) == ("corrupt", header.start)
+    assert recording.damage.lost_bytes == len(packet)
+    assert peak < 100e6
+
+
 def test_random_damage_is_reported_or_refused(opened, whole):
     data, _ = whole
     reported = 0

@@ -131,7 +131,7 @@ def test_cut_npz_gives_what_all_columns_hold(tmp_path, events, same, save, lost)
     data = path.read_bytes()
     path.write_bytes(data[:-lost])
     if save is np.savez_compressed and lost > 20_000:
-        with pytest.raises(RecordingError, match="expected arrays t, x, y, p|damaged .npy header"):
+        with pytest.raises(RecordingError, match=r"expected arrays t, x, y, p|damaged \.npy header"):
             open_recording(path)
         return
     recording = open_recording(path)

@@ -1,5 +1,6 @@
 """Prophesee RAW: EVT2, EVT2.1 and EVT3, word by word. Files are made by `evt_builders.py`, never by a writer of ours."""
 
+import hashlib
 import importlib.util
 import itertools
 import random
@@ -136,6 +137,25 @@ def test_faery_reads_the_same(tmp_path, encoding):
         assert [(t, x, y, int(p)) for t, x, y, p in theirs] == rows(open_recording(path).load()) == events
 
 
+@pytest.mark.parametrize("zero_t0", [False, True])
+@pytest.mark.parametrize("encoding", ["evt2", "evt3"])
+def test_what_faery_writes(tmp_path, encoding, zero_t0):
+    """It crosses pauses by TIME_HIGHs one behind the other, over many turns of EVT3's clock (where its own decoder
+    loses count), names a `t0` and leaves out a first TIME_LOW of 0."""
+    import faery
+    from faery import evt as peer
+
+    events = []
+    for seed, first in enumerate([5, 1_000 * SECOND_US, 1_009 * SECOND_US, 1_300 * SECOND_US]):
+        events += evt.random_events(40, seed, first=first, step=200)
+    path = tmp_path / "made.raw"
+    written = np.array([(t, x, y, bool(p)) for t, x, y, p in events], faery.EVENTS_DTYPE)
+    with peer.Encoder(path, encoding, zero_t0, SIZE, False) as encoder:
+        encoder.write({"events": written})
+    recording = open_recording(path)
+    assert (rows(recording.load()), recording.damage) == (events, None)
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_where_bytes_are_cut_changes_nothing(encoding):
     """Neither of whole streams nor of damaged ones: also what is lost is the same."""
@@ -153,6 +173,15 @@ def test_where_bytes_are_cut_changes_nothing(encoding):
             assert (other.lost_bytes, other.early_words) == (decoder.lost_bytes, decoder.early_words)
         if not seed % 2:
             assert (whole, decoder.lost_bytes) == (events, 0)
+
+
+def test_the_compiled_loops_are_those_of_this_clock(checkout):
+    """numba does not notice when a file changes that a compiled function calls into; it does when its own file does."""
+    from dvspipe.recordings import evt2_words, evt3_words, evt21_words
+
+    digits = hashlib.sha256((checkout / "dvspipe/recordings/evt_clock.py").read_bytes()).hexdigest()[:8]
+    for module in (evt2_words, evt21_words, evt3_words):
+        assert digits == module.EVT_CLOCK, f"set EVT_CLOCK = {digits!r} in {module.__name__}"
 
 
 # ---------------------------------------------------------------------------------------------- headers

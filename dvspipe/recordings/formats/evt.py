@@ -1,8 +1,9 @@
 """Prophesee RAW: `%` lines, then the camera's words in the encoding these name: EVT2, EVT2.1 or EVT3.
 
 Lines: `% evt 3.0` or `% format EVT3;height=720;width=1280;endianness=big`, `% geometry 1280x720`, `% end` (older files
-have none). https://docs.prophesee.ai/stable/data/file_formats/raw.html. The words are decoded by `evt_decoder.py`.
-`details` holds the encoding, and after reading `early_words`: words before the file's first time, which is no damage.
+have none); faery's `% t0 1234` is added to all times. https://docs.prophesee.ai/stable/data/file_formats/raw.html
+The words are decoded by `evt_decoder.py`. `details` holds the encoding, what told the sensor size, and after reading
+`early_words`: those with events before the file's first time, which is no damage.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,7 +67,9 @@ def _open(path: Path) -> Recording:
         sample = file.read(SAMPLE_BYTES)
     big_endian = said.get("endianness") == "big"
     swapped = encoding == "evt2.1" and _has_swapped_halves(sample, big_endian)
-    new_decoder = partial(_new_decoder, encoding, big_endian=big_endian, swapped_halves=swapped)
+    t0 = said.get("t0", "")
+    t0_us = int(t0) if re.fullmatch(r"\d{1,18}", t0) else 0
+    new_decoder = partial(_new_decoder, encoding, big_endian=big_endian, swapped_halves=swapped, t0_us=t0_us)
     size, source = _size(said, sample, new_decoder)
     details = {"encoding": encoding, "size_from": source}
     read = partial(_read, header=header, new_decoder=new_decoder)
@@ -99,10 +102,10 @@ def _has_swapped_halves(sample: bytes, big_endian: bool) -> bool:
     return has_swapped_halves(sample[:BLOCK_BYTES], big_endian)
 
 
-def _new_decoder(encoding: str, size: tuple[int, int], big_endian: bool, swapped_halves: bool) -> EvtDecoder:
+def _new_decoder(encoding: str, size: tuple[int, int], **how: Any) -> EvtDecoder:
     from dvspipe.recordings.evt_decoder import EvtDecoder
 
-    return EvtDecoder(encoding, size, big_endian, swapped_halves)
+    return EvtDecoder(encoding, size, **how)
 
 
 def _size(said: dict[str, str], sample: bytes, new_decoder: NewDecoder) -> tuple[tuple[int, int], str]:

@@ -41,13 +41,16 @@ class Column(NamedTuple):
 
 
 def _open(path: Path) -> Recording:
-    places = {name.removesuffix(".npy"): place for name, place in find_members(path).items()}
-    names = named(places, str(path))
-    if names is None:
+    for by_marks in (False, True):  # a damaged table may leave some out
+        places = {name.removesuffix(".npy"): place for name, place in find_members(path, by_marks).items()}
+        names = named(places, str(path))
+        if names is not None:
+            break
+    else:
         raise RecordingError(f"{path}: holds {', '.join(places) or 'nothing'}, expected arrays t, x, y, p.")
-    used = {column: (name, places[name]) for column, name in names.items()}
+    used = [(names[column], places[names[column]]) for column in "txyp"]
     with ExitStack() as stack:
-        t, x, y, p = (_column(path, *used[column], stack) for column in "txyp")
+        t, x, y, p = (_column(path, name, place, stack) for name, place in used)
         lengths = [column.length for column in (t, x, y, p)]
         if len(set(lengths)) > 1:
             raise RecordingError(f"{path}: arrays t, x, y, p have lengths {lengths}, expected one length.")
@@ -84,7 +87,7 @@ def _read(recording: Recording) -> Iterator[Events]:
     out, done = Deliverer(recording), 0
     with ExitStack() as stack:
         places = recording.details["places"]
-        columns = [_column(recording.path, *places[column], stack) for column in "txyp"]
+        columns = [_column(recording.path, name, place, stack) for name, place in places]
         length = columns[0].length
         while out.going and done < length:
             count = min(CHUNK_EVENTS, length - done)

@@ -45,7 +45,7 @@ VOTES = 5  # messages that are asked for the sensor size: one of them may be dam
 
 def _topics(path: Path) -> list[Connection]:
     """The topics that carry events, in the bag's order."""
-    return list(dict.fromkeys(each for each in connections(path) if each.type in ARRAYS | PACKETS))
+    return list(dict.fromkeys(each for each in connections(path, ARRAYS | PACKETS) if each.type in ARRAYS | PACKETS))
 
 
 def _names(path: Path) -> list[str]:
@@ -57,7 +57,7 @@ def _open(path: Path, name: str | None) -> Recording:
     held = _topics(path)
     chosen = next((each for each in held if name in (None, each.topic)), None)
     if chosen is None:
-        others = ", ".join(f"{topic} ({kind})" for topic, kind in held or connections(path)) or "none"
+        others = ", ".join(f"{topic} ({kind})" for topic, kind in held or connections(path, ())) or "none"
         wanted = "no event topic" if name is None else f"no event topic {name!r}"
         raise RecordingError(
             f"{path}: ROS bag with {wanted}; it holds: {others}. Known: {', '.join(sorted(ARRAYS | PACKETS))}."
