@@ -10,7 +10,8 @@ an LZ4 or Zstandard frame, or bare; its first bytes tell which.
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO, NamedTuple
+import sys
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +94,7 @@ def unpacked(body: bytes) -> bytes:
 
             decoder = lz4.frame.LZ4FrameDecompressor()
         elif body.startswith(ZSTD_MARK):
-            from backports import zstd
-
-            decoder = zstd.ZstdDecompressor()
+            decoder = _zstd().ZstdDecompressor()
         else:
             return body
         parts: list[bytes] = [decoder.decompress(body, max_length=UNPACKED_BYTES)]
@@ -108,6 +107,13 @@ def unpacked(body: bytes) -> bytes:
     if decoder.unused_data:
         raise Broken(f"{len(decoder.unused_data)} bytes behind its end")
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _zstd() -> Any:
+    """Python's own module from 3.14 on; the same, backported, before."""
+    from importlib import import_module
+
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 def events_of(body: bytes) -> NDArray[np.void]:
