@@ -8,29 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from dvspipe.errors import DamagedRecordingError, RecordingError
 from dvspipe.events import Events
+from dvspipe.recordings.damage import Damage as Damage
+from dvspipe.recordings.damage import OnDamage as OnDamage
+from dvspipe.recordings.strays import steady
 
 CHUNK_EVENTS = 65_536
-OnDamage = Literal["stop", "skip", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Where a recording stopped making sense.
-
-    `kind` is one of "truncated", "corrupt", "out-of-bounds"; `offset` the byte of the first loss (0 where the container
-    hides it); `lost_bytes` the bytes present from which no event could be delivered; `last_good_t_us` the last time
-    delivered before it (None when there was none). `note` says more ("line 17: ..."), for people.
-    """
-
-    kind: str
-    offset: int
-    lost_bytes: int
-    last_good_t_us: int | None
-    note: str = ""
 
 
 @dataclass(slots=True)
@@ -49,10 +35,8 @@ class Recording:
     details: dict[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Events]:
-        from dvspipe.recordings.strays import steady
-
         self.damage = None
-        return steady(self, self.read(self))
+        return steady(self, self.read(self), CHUNK_EVENTS)
 
     def load(self) -> Events:
         """Every event at once: for files known to be small."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvspipe.errors import DamagedRecordingError
 from dvspipe.events import Events
-from dvspipe.recordings.recording import CHUNK_EVENTS, Damage, Recording
+from dvspipe.recordings.damage import Damage
 
 JUMP_US = 1_000_000
 NEAR_US = 10_000  # how far behind the last good time a stream may go on
@@ -35,9 +35,22 @@ class Verdict(NamedTuple):
     decided: int
 
 
-def steady(recording: Recording, chunks: Iterator[Events]) -> Iterator[Events]:
-    """The chunks without events of stray times, which are reported. Holds back at most a chunk, behind a jump only."""
-    gate = _Gate(recording)
+class Reported(Protocol):
+    """What the gate needs of a recording."""
+
+    sensor_size: tuple[int, int]
+    damage: Damage | None
+
+    def report(self, damage: Damage) -> bool:
+        """True when reading may go on."""
+        ...
+
+
+def steady(recording: Reported, chunks: Iterator[Events], most: int) -> Iterator[Events]:
+    """The chunks, of at most `most` events, without those of stray times, which are reported. Holds back at most a chunk, and
+    that behind a jump only.
+    """
+    gate = _Gate(recording, most)
     try:
         for chunk in chunks:
             yield from gate.take(chunk)
@@ -52,8 +65,8 @@ def steady(recording: Recording, chunks: Iterator[Events]) -> Iterator[Events]:
 class _Gate:
     """What was held back, and the last good time."""
 
-    def __init__(self, recording: Recording) -> None:
-        self.recording, self.going = recording, True
+    def __init__(self, recording: Reported, most: int) -> None:
+        self.recording, self.most, self.going = recording, most, True
         self.held: Events = Events.empty(recording.sensor_size)
         self.reached = -FAR
 
@@ -79,8 +92,8 @@ class _Gate:
             yield from self._pass(events[first:][~stray[first:]])
 
     def _pass(self, events: Events) -> Iterator[Events]:
-        for start in range(0, len(events), CHUNK_EVENTS):
-            piece = events[start : start + CHUNK_EVENTS]
+        for start in range(0, len(events), self.most):
+            piece = events[start : start + self.most]
             self.reached = int(piece.t[-1])
             yield piece
 
