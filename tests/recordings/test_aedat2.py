@@ -8,8 +8,9 @@ import pytest
 
 from dvspipe.errors import DamagedRecordingError, RecordingError, UsageError
 from dvspipe.jobs.inspect import inspect_recording
-from dvspipe.recordings import open_recording, records
+from dvspipe.recordings import open_recording
 from dvspipe.recordings.formats.aedat2 import open_aedat2
+from dvspipe.recordings.layouts import records
 
 SIZES = {
     b"Davis128": (128, 128),

@@ -8,7 +8,7 @@ import pytest
 
 from dvspipe.errors import DamagedRecordingError, RecordingError
 from dvspipe.recordings import open_recording
-from dvspipe.recordings.aedat4_layout import read_header
+from dvspipe.recordings.layouts.aedat4_layout import read_header
 
 FIRST = 1_605_537_493_718_345  # Unix µs, as the format has them
 PACKETS, PER_PACKET = 20, 250

@@ -7,7 +7,8 @@ import pytest
 
 from dvspipe.errors import RecordingError
 from dvspipe.jobs.inspect import inspect_recording
-from dvspipe.recordings import open_recording, records
+from dvspipe.recordings import open_recording
+from dvspipe.recordings.layouts import records
 
 SIZE = (640, 480)
 

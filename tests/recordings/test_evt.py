@@ -12,7 +12,7 @@ import pytest
 from dvspipe.errors import DamagedRecordingError, RecordingError
 from dvspipe.events import Events
 from dvspipe.recordings import open_recording
-from dvspipe.recordings.evt_decoder import EvtDecoder
+from dvspipe.recordings.layouts.evt_decoder import EvtDecoder
 
 ENCODINGS = ("evt2", "evt2.1", "evt3")
 SIZE = (640, 480)
@@ -177,9 +177,9 @@ def test_where_bytes_are_cut_changes_nothing(encoding):
 
 def test_the_compiled_loops_are_those_of_this_clock(checkout):
     """numba does not notice when a file changes that a compiled function calls into; it does when its own file does."""
-    from dvspipe.recordings import evt2_words, evt3_words, evt21_words
+    from dvspipe.recordings.layouts import evt2_words, evt3_words, evt21_words
 
-    digits = hashlib.sha256((checkout / "dvspipe/recordings/evt_clock.py").read_bytes()).hexdigest()[:8]
+    digits = hashlib.sha256((checkout / "dvspipe/recordings/layouts/evt_clock.py").read_bytes()).hexdigest()[:8]
     for module in (evt2_words, evt21_words, evt3_words):
         assert digits == module.EVT_CLOCK, f"set EVT_CLOCK = {digits!r} in {module.__name__}"
 

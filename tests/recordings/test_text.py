@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dvspipe.errors import DamagedRecordingError, RecordingError
 from dvspipe.recordings import open_recording
 from dvspipe.recordings.formats import text as text_format
-from dvspipe.recordings.text_layout import Layout, read_layout
+from dvspipe.recordings.layouts.text_layout import Layout, read_layout
 
 ROWS = [(10, 1, 2, 1), (20, 127, 0, 0), (20, 3, 126, 1), (35, 5, 6, 0), (40, 7, 8, 1)]
 

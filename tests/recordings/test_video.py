@@ -10,7 +10,7 @@ from dvspipe.errors import DamagedRecordingError, RecordingError, ShapeError, Us
 from dvspipe.events import Events
 from dvspipe.recordings import open_recording
 from dvspipe.recordings.formats import video as video_format
-from dvspipe.recordings.video_container import container_of, missing_bytes
+from dvspipe.recordings.layouts.video_container import container_of, missing_bytes
 from dvspipe.recordings.video_writer import KINDS, VideoWriter
 from dvspipe.sensor.pixel import DvsPixels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dvspipe.events import Events
 from dvspipe.recordings.formats.text import Parser
-from dvspipe.recordings.text_layout import read_layout
+from dvspipe.recordings.layouts.text_layout import read_layout
 
 ENOUGH_LINES = 64  # to tell which column is which; fewer where the pipe falls silent before
 

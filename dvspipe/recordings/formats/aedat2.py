@@ -24,12 +24,12 @@ from dvspipe.errors import RecordingError, UsageError
 from dvspipe.events import Events
 from dvspipe.recordings.cameras import SIZES, STRAY_FRACTION
 from dvspipe.recordings.columns import Deliverer
+from dvspipe.recordings.layouts.records import BLOCK_RECORDS, RECORD_BYTES, read_records
+from dvspipe.recordings.layouts.text_header import Lines, is_text, read_lines, window_at
 from dvspipe.recordings.recording import Format, Recording
-from dvspipe.recordings.records import BLOCK_RECORDS, RECORD_BYTES, read_records
-from dvspipe.recordings.text_header import Lines, is_text, read_lines, window_at
 
 if TYPE_CHECKING:
-    from dvspipe.recordings.record_words import Layout
+    from dvspipe.recordings.layouts.record_words import Layout
 
 CONVENTIONS = ("jaer", "raw")
 MARK = b"#!AER-DAT2."
@@ -156,7 +156,7 @@ def _camera_by_addresses(file: BufferedReader, start: int) -> Camera:
 
 
 def _layout(camera: Camera, convention: str) -> Layout:
-    from dvspipe.recordings.record_words import Layout
+    from dvspipe.recordings.layouts.record_words import Layout
 
     as_jaer = convention == "jaer"
     if camera.is_davis:

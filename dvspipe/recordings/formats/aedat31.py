@@ -67,7 +67,7 @@ class _Reader:
     """One way through one file, in blocks. `position` is the byte that the next block starts at."""
 
     def __init__(self, recording: Recording, file: BufferedReader) -> None:
-        from dvspipe.recordings import aedat31_words
+        from dvspipe.recordings.layouts import aedat31_words
 
         self.words = aedat31_words
         self.recording, self.file, self.out = recording, file, Deliverer(recording)

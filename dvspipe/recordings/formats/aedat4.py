@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from dvspipe.errors import RecordingError
 from dvspipe.events import Events
-from dvspipe.recordings.aedat4_layout import (
+from dvspipe.recordings.columns import Deliverer
+from dvspipe.recordings.layouts.aedat4_layout import (
     EVENTS_MARK,
     LARGEST_BODY,
     LZ4_MARK,
@@ -28,7 +29,6 @@ from dvspipe.recordings.aedat4_layout import (
     read_header,
     unpacked,
 )
-from dvspipe.recordings.columns import Deliverer
 from dvspipe.recordings.recording import CHUNK_EVENTS, Format, Recording
 
 SEARCH_BYTES = 1 << 20

@@ -20,12 +20,12 @@ from dvspipe.errors import RecordingError
 from dvspipe.events import Events
 from dvspipe.recordings.cameras import LARGEST_SENSOR, SAMPLE_EVENTS, STRAY_FRACTION
 from dvspipe.recordings.columns import Deliverer
+from dvspipe.recordings.layouts.records import RECORD_BYTES, read_records
+from dvspipe.recordings.layouts.text_header import Lines, is_text, read_lines, window_at
 from dvspipe.recordings.recording import Format, Recording
-from dvspipe.recordings.records import RECORD_BYTES, read_records
-from dvspipe.recordings.text_header import Lines, is_text, read_lines, window_at
 
 if TYPE_CHECKING:
-    from dvspipe.recordings.record_words import Layout
+    from dvspipe.recordings.layouts.record_words import Layout
 
 ORDER = "<u4"
 OLD, CD, TRIGGER = 0, 12, 14
@@ -101,7 +101,7 @@ def _size_by_addresses(file: BufferedReader, start: int, is_new: bool) -> tuple[
 
 
 def _layout(is_new: bool) -> Layout:
-    from dvspipe.recordings.record_words import Layout
+    from dvspipe.recordings.layouts.record_words import Layout
 
     if is_new:
         return Layout(0, 0, 0xE000_0000, 0, 0x3FFF, 14, 0x3FFF, 28, 1)

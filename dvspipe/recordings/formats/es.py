@@ -58,7 +58,7 @@ class _Reader:
     """One way through one file, in blocks. `position` is the byte that the next block starts at."""
 
     def __init__(self, recording: Recording, file: BufferedReader, is_atis: bool) -> None:
-        from dvspipe.recordings import es_words
+        from dvspipe.recordings.layouts import es_words
 
         self.words, self.is_atis = es_words, is_atis
         self.out, self.file, self.size = Deliverer(recording), file, file.seek(0, 2)

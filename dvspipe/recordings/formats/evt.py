@@ -21,11 +21,11 @@ from dvspipe.errors import RecordingError
 from dvspipe.events import Events
 from dvspipe.recordings.cameras import STRAY_FRACTION
 from dvspipe.recordings.columns import Deliverer
+from dvspipe.recordings.layouts.text_header import Lines, is_text, read_lines, window_at
 from dvspipe.recordings.recording import CHUNK_EVENTS, Format, Recording
-from dvspipe.recordings.text_header import Lines, is_text, read_lines, window_at
 
 if TYPE_CHECKING:
-    from dvspipe.recordings.evt_decoder import EvtDecoder, Piece
+    from dvspipe.recordings.layouts.evt_decoder import EvtDecoder, Piece
 
 NewDecoder = Callable[[tuple[int, int]], "EvtDecoder"]
 RAW_LINE = re.compile(rb"^% *(evt|format) +\S", re.MULTILINE | re.IGNORECASE)
@@ -97,13 +97,13 @@ def _encoding(said: dict[str, str], path: Path) -> str:
 
 
 def _has_swapped_halves(sample: bytes, big_endian: bool) -> bool:
-    from dvspipe.recordings.evt_decoder import has_swapped_halves
+    from dvspipe.recordings.layouts.evt_decoder import has_swapped_halves
 
     return has_swapped_halves(sample[:BLOCK_BYTES], big_endian)
 
 
 def _new_decoder(encoding: str, size: tuple[int, int], **how: Any) -> EvtDecoder:
-    from dvspipe.recordings.evt_decoder import EvtDecoder
+    from dvspipe.recordings.layouts.evt_decoder import EvtDecoder
 
     return EvtDecoder(encoding, size, **how)
 

@@ -23,7 +23,7 @@ from dvspipe.recordings.guarded import Chunk, GuardError, read
 from dvspipe.recordings.recording import Format, Recording
 
 MARK = b"\x89HDF\r\n\x1a\n"
-DECODER = "dvspipe.recordings.hdf5_columns:columns"
+DECODER = "dvspipe.recordings.layouts.hdf5_columns:columns"
 
 
 def _matches(head: bytes, path: Path) -> bool:

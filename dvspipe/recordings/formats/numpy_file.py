@@ -19,7 +19,7 @@ from dvspipe.errors import RecordingError
 from dvspipe.events import Events
 from dvspipe.recordings.cameras import SAMPLE_EVENTS, size_holding
 from dvspipe.recordings.columns import Deliverer, Rows
-from dvspipe.recordings.npy_header import MARK, read_layout
+from dvspipe.recordings.layouts.npy_header import MARK, read_layout
 from dvspipe.recordings.recording import Format, Recording
 from dvspipe.recordings.tables import US_PER_MS, column_order, named, pieces, whole_us
 

@@ -18,10 +18,10 @@ from dvspipe.errors import RecordingError
 from dvspipe.events import Events
 from dvspipe.recordings.cameras import LARGEST_SENSOR, SAMPLE_EVENTS, size_holding
 from dvspipe.recordings.columns import Deliverer
-from dvspipe.recordings.npy_header import read_layout
+from dvspipe.recordings.layouts.npy_header import read_layout
+from dvspipe.recordings.layouts.zip_members import MARK, Member, Place, find_members
 from dvspipe.recordings.recording import CHUNK_EVENTS, Format, Recording
 from dvspipe.recordings.tables import named, whole_us
-from dvspipe.recordings.zip_members import MARK, Member, Place, find_members
 
 SIZE_MEMBER = "sensor_size"
 

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from dvspipe.errors import RecordingError
 from dvspipe.events import Events
-from dvspipe.recordings.bag_records import MARK, Connection, Fault, Message, connections, messages
 from dvspipe.recordings.columns import Deliverer, Rows
-from dvspipe.recordings.recording import CHUNK_EVENTS, Format, Recording
-from dvspipe.recordings.ros_messages import (
+from dvspipe.recordings.layouts.bag_records import MARK, Connection, Fault, Message, connections, messages
+from dvspipe.recordings.layouts.ros_messages import (
     ARRAYS,
     DAY_US,
     EVENT,
@@ -34,9 +33,10 @@ from dvspipe.recordings.ros_messages import (
     mono_rows,
     unpacked,
 )
+from dvspipe.recordings.recording import CHUNK_EVENTS, Format, Recording
 
 if TYPE_CHECKING:
-    from dvspipe.recordings.evt_decoder import EvtDecoder, Piece
+    from dvspipe.recordings.layouts.evt_decoder import EvtDecoder, Piece
 
 EVT = {"evt2": "evt2", "evt21": "evt2.1", "evt2.1": "evt2.1", "evt3": "evt3"}
 CHUNK_BYTES = CHUNK_EVENTS * EVENT.itemsize
@@ -182,7 +182,7 @@ class _Packets:
                 yield from self.out.inside(mono_rows(data, packet.time_base, packet.big_endian), place + start, 8)
         else:
             if self.decoder is None:
-                from dvspipe.recordings.evt_decoder import EvtDecoder  # brings numba
+                from dvspipe.recordings.layouts.evt_decoder import EvtDecoder  # brings numba
 
                 self.decoder = EvtDecoder(EVT[self.encoding], self.out.recording.sensor_size, packet.big_endian)
             for piece in self.decoder.pieces(bytes(packet.data)):

@@ -19,8 +19,8 @@ from dvspipe.errors import RecordingError
 from dvspipe.events import Events
 from dvspipe.recordings.cameras import size_holding
 from dvspipe.recordings.columns import Deliverer, empty_columns, filled
+from dvspipe.recordings.layouts.text_layout import Layout, read_layout
 from dvspipe.recordings.recording import Format, Recording
-from dvspipe.recordings.text_layout import Layout, read_layout
 
 BLOCK_BYTES = 1 << 19  # of the shortest lines a chunk of events
 SHORTEST_LINE = 8  # "0 0 0 0\n"
@@ -61,7 +61,7 @@ class Parser:
     """The compiled parser with its buffers."""
 
     def __init__(self, layout: Layout, sensor_size: tuple[int, int]) -> None:
-        from dvspipe.recordings import text_lines
+        from dvspipe.recordings.layouts import text_lines
 
         self.lines, self.sensor_size, self.shift = text_lines, sensor_size, layout.shift
         self.roles, self.values, self.seen = np.array(layout.roles), np.zeros(4, np.int64), np.zeros(7, np.int64)

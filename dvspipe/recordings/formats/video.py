@@ -19,16 +19,16 @@ from dvspipe.errors import RecordingError
 from dvspipe.events import Events
 from dvspipe.recordings import guarded
 from dvspipe.recordings.columns import Deliverer
+from dvspipe.recordings.layouts.video_container import container_of, missing_bytes
 from dvspipe.recordings.recording import Format, Recording
 from dvspipe.recordings.tables import pieces
-from dvspipe.recordings.video_container import container_of, missing_bytes
 from dvspipe.sensor.pixel import DvsPixels
 
 LONGEST_SIDE = 346
 LONGEST_RAMP_US = 1_000_000
 LONGEST_STAND_US = 3_600_000_000
 LIMITS = guarded.Limits(seconds=10.0, memory_bytes=1 << 30)
-DECODER = "dvspipe.recordings.video_frames"
+DECODER = "dvspipe.recordings.layouts.video_frames"
 Frame = tuple[int, NDArray[np.uint16]]
 
 

@@ -42,7 +42,7 @@ def write_csv(path: str | Path, chunks: Iterable[Events], sensor_size: tuple[int
 def _write_lines(
     path: str | Path, chunks: Iterable[Events], sensor_size: tuple[int, int], head: str, separator: str
 ) -> int:
-    from dvspipe.recordings.text_digits import LONGEST_LINE, format_lines
+    from dvspipe.recordings.layouts.text_digits import LONGEST_LINE, format_lines
 
     count, lines = 0, np.empty(CHUNK_EVENTS * LONGEST_LINE, np.uint8)
     with replacing(path, RecordingError) as beside, beside.open("wb") as file:

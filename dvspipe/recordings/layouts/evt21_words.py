@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dvspipe.recordings.evt_clock import (
+from dvspipe.recordings.layouts.evt_clock import (
     AT,
     BASE,
     EARLY,

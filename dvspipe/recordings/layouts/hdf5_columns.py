@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dvspipe.errors import RecordingError
 from dvspipe.recordings.columns import LARGEST_T, Rows
 from dvspipe.recordings.guarded import Chunk
-from dvspipe.recordings.hdf5_places import Places, opened
+from dvspipe.recordings.layouts.hdf5_places import Places, opened
 from dvspipe.recordings.recording import CHUNK_EVENTS
 from dvspipe.recordings.tables import column_order, named
 

@@ -13,7 +13,7 @@ from dvspipe.recordings.columns import Deliverer, empty_columns, filled
 from dvspipe.recordings.recording import CHUNK_EVENTS
 
 if TYPE_CHECKING:
-    from dvspipe.recordings.record_words import Layout
+    from dvspipe.recordings.layouts.record_words import Layout
 
 RECORD_BYTES = 8
 BLOCK_RECORDS = CHUNK_EVENTS
@@ -25,7 +25,7 @@ def read_records(out: Deliverer, start: int, layout: Layout, order: str) -> Iter
 
     `order` is the numpy type of a word, ">u4" or "<u4". Reports refused events and a cut last record.
     """
-    from dvspipe.recordings import record_words
+    from dvspipe.recordings.layouts import record_words
 
     refused, size = np.zeros(4, np.int64), out.recording.sensor_size
     with out.recording.path.open("rb") as file:

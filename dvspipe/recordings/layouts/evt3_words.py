@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dvspipe.recordings.evt_clock import (
+from dvspipe.recordings.layouts.evt_clock import (
     AT,
     BASE,
     BELIEVED,

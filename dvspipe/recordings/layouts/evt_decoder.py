@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from dvspipe.errors import RecordingError, nearest
 from dvspipe.events import Events
-from dvspipe.recordings import evt2_words, evt3_words, evt21_words
 from dvspipe.recordings.columns import empty_columns
-from dvspipe.recordings.evt_clock import AT, BAD_AT, EARLY, FIRST_OUTSIDE, LOST_WORDS, new_state
+from dvspipe.recordings.layouts import evt2_words, evt3_words, evt21_words
+from dvspipe.recordings.layouts.evt_clock import AT, BAD_AT, EARLY, FIRST_OUTSIDE, LOST_WORDS, new_state
 
 
 class Encoding(NamedTuple):

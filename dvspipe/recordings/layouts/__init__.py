@@ -1,0 +1,1 @@
+"""How formats lie in their bytes: decoders, compiled loops and headers, for `formats/` and `writers/`. Knows no recording."""
