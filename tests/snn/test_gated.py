@@ -108,3 +108,20 @@ def test_what_learns_goes_the_long_way():
         assert not gated.takes(x, LIF(make_neuron("plif")), attended)
         assert not gated.takes(x, lif, attention("TA"))
         assert not gated.takes(x[:, :, :, 0, 0], lif, attended)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 9])
+def test_recent_scores_without_gradients_are_those_with(steps):
+    from dvspipe.snn.attention.temporal import RecentScore
+
+    torch.manual_seed(0)
+    recent = RecentScore(8, 3)
+    mean, maximum = current(steps, 4), current(steps, 4, seed=2)
+    memory = (current(7, 4, seed=3), current(7, 4, seed=4))
+    for before in ((), memory):
+        expected, after = recent(mean, maximum, before)
+        with torch.no_grad():
+            found, kept = recent(mean, maximum, before)
+        assert expected.requires_grad and not found.requires_grad
+        assert torch.allclose(found, expected, atol=1e-6)
+        assert all(torch.equal(one, other) for one, other in zip(kept, after))
