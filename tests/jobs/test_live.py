@@ -88,7 +88,7 @@ def test_a_long_silence_resets_and_a_short_one_does_not(run, tmp_path):
         write_aedat31(path, [burst(0), burst(400_000 + gap_us)])
         session = session_of(path, run)
         begun, reset = [], session.network.reset
-        session.network.reset = lambda begun=begun, reset=reset: (begun.append(session.bins), reset())
+        session.network.reset = lambda at=begun, one=session, reset=reset: (at.append(one.bins), reset())
         found = outputs(session)
         assert session.resets == resets
         assert begun == [0, *[(400_000 + gap_us) // run.bin_us] * resets], "at the first bin with events again"
