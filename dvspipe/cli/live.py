@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from dvspipe.cli.common import DAMAGED, OK, Convention, Json, OnDamage, app, finish
+from dvspipe.cli.common import DAMAGED, INTERRUPTED, OK, Convention, Json, OnDamage, app, finish
 
 
 @app.command
@@ -55,10 +55,12 @@ def live(
     port
         Port of the page. Default: any free one.
     """
+    from dvspipe.jobs.live import INTERRUPTED as BY_HAND
     from dvspipe.jobs.live import Outlets, Playing, checked_views
     from dvspipe.jobs.live import live as job
 
     how = Playing(speed=speed, drop=drop, reset_gap_ms=reset_gap_ms, block=block)
     outlets = Outlets(checked_views(view), out, record, report, port)
     result = job(source, run, how, outlets, on_damage, convention)
-    return finish("live", result, json, DAMAGED if result["damage"] else OK)
+    code = INTERRUPTED if result["ended"] == BY_HAND else DAMAGED if result["damage"] else OK
+    return finish("live", result, json, code)

@@ -6,7 +6,7 @@ import gc
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from dvspipe.recordings.recording import OnDamage
 from dvspipe.show.live_report import write_live_report
 from dvspipe.show.progress import say
 
-__all__ = ["Outlets", "Played", "Playing", "checked_views", "live", "play"]
+INTERRUPTED = "interrupted"
+__all__ = ["INTERRUPTED", "Outlets", "Played", "Playing", "checked_views", "live", "play"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def live(
 
     Returns `bins, decisions, p50_ms, p95_ms, p99_ms, max_ms, late_bins, dropped_bins, dropped_events, damage` and more.
     With `outlets.out`, one JSON line per bin: bin, t_us (end of the bin), label or null, confidence, raw (this bin's best
-    class alone), events, latency_ms. Raises RecordingError, RunError, UsageError.
+    class alone), events, latency_ms. Ctrl-C ends the session as a stop does: all files are written, `ended` is "interrupted".
+    Raises RecordingError, RunError, UsageError.
     """
     outlets = outlets or Outlets()
     return play(source, load_run(run), how or Playing(), outlets, on_damage, convention).result
@@ -93,10 +95,14 @@ def _play(run: Run, how: Playing, outlets: Outlets, opened: Source) -> Played:
         sink = stack.enter_context(JsonLines(outlets.out)) if outlets.out else None
         views = stack.enter_context(open_views(session, outlets.views, outlets.record, outlets.port))
         gc.freeze()  # what is there now stays to the end: the collector need not walk through it
-        for decided in session.decided():
-            if sink is not None:
-                sink.write(_named(session, decided))
-            views.show(decided)
+        try:
+            with closing(session.decided()) as bins:
+                for decided in bins:
+                    if sink is not None:
+                        sink.write(_named(session, decided))
+                    views.show(decided)
+        except KeyboardInterrupt:  # how a camera is stopped: what there is until now is kept
+            session.ended = INTERRUPTED
         views.finish(session.ended)
     damages = [each for part, _ in session.player.stretches if (each := _damage(part.recording)) is not None]
     result = session.result() | {"damage": damage_as_dict(damages[0]) if damages else None}

@@ -6,7 +6,7 @@ Knows no view and no file; `live` opens those.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -86,7 +86,7 @@ class Session:
         self._stretch, self._last, self._silent, self._looked_s = -1, -1, 0, 0.0
         self._warm_up()
 
-    def decided(self) -> Iterator[Decided]:
+    def decided(self) -> Generator[Decided, None, None]:
         """Every bin that reached the network, decided. What the caller does between two of them counts as emitting."""
         threaded = self.controls.speed > 0 or self.source.is_camera or self.how.looking
         self.started = time.perf_counter()

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import socket
 import struct
 import threading
@@ -237,3 +238,20 @@ def test_the_page_is_served_while_it_plays_and_a_camera_comes_by_udp(workplace, 
     assert result["events"] >= 3000
     assert result["losses"]["lost_packets"] == 0
     assert result["damage"] is None
+
+
+def test_ctrl_c_ends_a_session_and_keeps_everything(workplace, run, source, tmp_path):
+    """The usual end of a camera's session: decisions, video, report and figures are there."""
+    left = {name: tmp_path / name for name in ("o.jsonl", "o.webm", "o.html")}
+    files = ("--out", left["o.jsonl"], "--record", left["o.webm"], "--report", left["o.html"])
+    process = workplace.start("live", source, "--run", run.path, "--view", "none", *files, "--json")
+    while not (left["o.jsonl"].exists() and left["o.jsonl"].read_text().count("\n") > 10):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    result = json.loads(out)
+    assert result["ended"] == "interrupted"
+    assert 10 < result["bins"] == left["o.jsonl"].read_text().count("\n")
+    assert all(path.stat().st_size > 1000 for path in left.values())
