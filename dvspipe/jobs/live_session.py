@@ -96,8 +96,9 @@ class Session:
                 taken = time.perf_counter()
                 yield from self._decide(group, taken)
                 if self.controls.stopped:
-                    self.ended = "stopped"
-                    return
+                    break
+            if self.controls.stopped:
+                self.ended = "stopped"
         finally:
             if hasattr(bins, "close"):
                 bins.close()

@@ -167,9 +167,12 @@ def in_thread(player: Player, ring: Ring) -> Iterator[LiveBin]:
 
     reader = threading.Thread(target=read, name="dvspipe-reader", daemon=True)
     reader.start()
+    left_early = True
     try:
         yield from ring
+        left_early = False
     finally:
-        player.controls.stop()
+        if left_early:
+            player.controls.stop()
         ring.close()
         reader.join(timeout=5)

@@ -62,6 +62,16 @@ def test_a_thread_and_a_view_decide_as_none(source, run):
     assert [label for *_, label in bare] == [label for *_, label in seen]
 
 
+@pytest.mark.parametrize("looking", [False, True])
+@pytest.mark.parametrize("stop_after", [5, None])
+def test_a_session_says_how_it_ended(source, run, looking, stop_after):
+    session = session_of(source, run, looking=looking)
+    for count, _ in enumerate(session.decided(), 1):
+        if count == stop_after:
+            session.controls.stop()
+    assert session.result()["ended"] == ("stopped" if stop_after else "the recording ended")
+
+
 def test_seeking_starts_from_rest(source, run):
     """After a seek everything is as if the recording began there."""
     session = session_of(source, run)
