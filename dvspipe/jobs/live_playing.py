@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,14 +11,11 @@ from numpy.typing import NDArray
 
 from dvspipe.decision.blocks import Blocks, ClipBatches, in_blocks
 from dvspipe.decision.decider import event_rates
-from dvspipe.events import Events
 from dvspipe.frames import to_frames
 from dvspipe.jobs.runs import Run
 from dvspipe.metrics.live_quality import Window
+from dvspipe.recordings import open_recording
 from dvspipe.recordings.archive import Archive, Segment
-from dvspipe.recordings.archive_layout import BLOCK_EVENTS
-
-CHUNK_BLOCKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,8 @@ def windows_by_recording(archive: Archive) -> dict[str, list[Segment]]:
 def play(run: Run, archive: Archive, segments: Sequence[Segment], from_rest: bool = False) -> Played:
     """Plays the recording that `segments`, all of its windows, belong to. Raises RecordingError for damaged events."""
     name = segments[0].recording
-    frames, report = to_frames(_chunks(archive, name), run.bin_us, archive.sensor_size, downsample=run.downsample)
+    recording = open_recording(f"{archive.path}#{name}", on_damage="fail")
+    frames, report = to_frames(recording, run.bin_us, downsample=run.downsample)
     t0_us = report.t0_us or 0
     onsets = np.zeros(len(frames), np.bool_)
     for segment in segments:
@@ -71,11 +69,6 @@ def play(run: Run, archive: Archive, segments: Sequence[Segment], from_rest: boo
         outputs=_outputs(network, frames, [], len(run.classes)),
         from_rest=_outputs(network, frames, edges, len(run.classes)) if from_rest else None,
     )
-
-
-def _chunks(archive: Archive, name: str) -> Iterator[Events]:
-    for low in range(0, -(-archive.count(name) // BLOCK_EVENTS), CHUNK_BLOCKS):
-        yield archive.blocks(name, low, low + CHUNK_BLOCKS)
 
 
 def _outputs(

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from dvspipe.events import Events
 from dvspipe.events.fitting import fit_sensor
@@ -70,25 +71,27 @@ class Player:
                 return
 
     def _recording(self, part: Part) -> Iterator[LiveBin]:
-        base, start = _first_bin(part, self.bin_us), None
         if self.find_ends and part.recording is not None:
             part.stop_us = find_end(part.recording)
-        while base is not None:
+        base, chunks = _first_bin(part.chunks(None), self.bin_us)
+        start = base
+        while base is not None and start is not None:
             self.stretches.append((part, base))
-            yield from self._stretch(part, base, start)
-            start = self.controls.take_seek()
-            if start is None or self.controls.stopped:
+            yield from self._stretch(chunks, base, start)
+            asked = self.controls.take_seek()
+            if asked is None or self.controls.stopped:
                 return
-            start = base + max(0, start - base) // self.bin_us * self.bin_us
+            start = base + max(0, asked - base) // self.bin_us * self.bin_us
+            chunks = part.chunks(start)
             if self.ring is not None:
                 self.ring.clear()
 
-    def _stretch(self, part: Part, base: int, start: int | None) -> Iterator[LiveBin]:
+    def _stretch(self, chunks: Iterator[Events], base: int, start: int) -> Iterator[LiveBin]:
         """Bins from sensor time `start` to the end of the recording, or to the next seek."""
-        binner, pacer, stretch = self._binner(start or base), Pacer(self.controls), len(self.stretches) - 1
-        t_us = start or base
+        binner, pacer, stretch = self._binner(start), Pacer(self.controls), len(self.stretches) - 1
+        t_us = start
         try:
-            for block in self._blocks(part, binner, start):
+            for block in self._blocks(chunks, binner):
                 for frame in block:
                     t_us += self.bin_us
                     ready = pacer.release(t_us)
@@ -98,8 +101,8 @@ class Player:
         finally:
             self.counts.add(binner)
 
-    def _blocks(self, part: Part, binner: Binner, start: int | None) -> Iterator[Frames]:
-        for chunk in part.chunks(start):
+    def _blocks(self, chunks: Iterator[Events], binner: Binner) -> Iterator[Frames]:
+        for chunk in chunks:
             yield from binner.push(fit_sensor(chunk, self.sensor_size))
 
     def _camera(self, part: Part) -> Iterator[LiveBin]:
@@ -145,10 +148,12 @@ class _CameraClock:
         return self._t_us + int((time.perf_counter() - self._wall_s) * 1e6)
 
 
-def _first_bin(part: Part, bin_us: int) -> int | None:
-    """Where bin 0 begins: floor(t_first / bin_us) · bin_us; None for a recording without events."""
-    first = next((chunk for chunk in part.chunks(None) if len(chunk)), None)
-    return None if first is None else int(first.t[0]) // bin_us * bin_us
+def _first_bin(chunks: Iterator[Events], bin_us: int) -> tuple[int | None, Iterator[Events]]:
+    """Where bin 0 begins: floor(t_first / bin_us) · bin_us; None for a recording without events. And the chunks again."""
+    for chunk in chunks:
+        if len(chunk):
+            return int(chunk.t[0]) // bin_us * bin_us, chain([chunk], chunks)
+    return None, chunks
 
 
 def in_thread(player: Player, ring: Ring) -> Iterator[LiveBin]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dvspipe.events import Events
 from dvspipe.recordings.recording import Damage, Recording
-from dvspipe.recordings.strays import judge
+from dvspipe.recordings.strays import judge, smooth
 
 LARGEST_T = 2.0**62
 Rows = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # t, x, y, p [N] of any number type
@@ -81,6 +81,9 @@ class Deliverer:
 
 def stray_times(t: NDArray[Any]) -> NDArray[np.bool_]:
     """[N] True where the times around it contradict a time, as far as these alone can tell; see `strays`."""
-    stray, decided = judge(t.astype(np.int64, copy=False))
+    t = t.astype(np.int64, copy=False)
+    if not len(t) or smooth(t, int(t[0])):
+        return np.zeros(len(t), np.bool_)
+    stray, decided = judge(t)
     stray[decided:] = False
     return stray

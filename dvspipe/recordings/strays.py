@@ -115,7 +115,7 @@ def judge(t: NDArray[np.int64], reached: int = -FAR, at_end: bool = False) -> Ve
     ahead and that most of what follows lies before again; times below 0 behind ones above a second; the first or
     the last of a file if they lie more than a day apart from the others.
     """
-    if _smooth(t, reached):
+    if smooth(t, reached):
         return Verdict(np.zeros(len(t), np.bool_), len(t))
     t = np.clip(t, -FAR, FAR)
     stray = np.abs(t) == FAR
@@ -142,7 +142,7 @@ def judge(t: NDArray[np.int64], reached: int = -FAR, at_end: bool = False) -> Ve
     return Verdict(stray, min(int(waiting[0]) if len(waiting) else len(t), max(tail, len(t) - BELIEVED)))
 
 
-def _smooth(t: NDArray[np.int64], reached: int) -> bool:
+def smooth(t: NDArray[np.int64], reached: int) -> bool:
     """Whether no time lies more than a second from the one before it: almost always so, and quick to tell."""
     step = t[1:] - t[:-1]
     inside = not len(step) or (step.min() >= -JUMP_US and step.max() <= JUMP_US)
