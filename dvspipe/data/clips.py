@@ -6,8 +6,11 @@ about how an archive was made or what a network does with the frames; `frames.co
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -86,23 +89,53 @@ class ClipDataset(Dataset):
         """Length of a clip."""
         return self.bin_us * self.n_bins
 
+    @property
+    def frames_shape(self) -> tuple[int, int, int, int]:
+        """(T, 2, H, W) of every item."""
+        width, height = self.archive.sensor_size
+        return self.n_bins, 2, -(-height // self.downsample), -(-width // self.downsample)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether an item is the same in every epoch."""
+        return not self.random_start and self.augment is None and self.around_us is None
+
+    def made_of(self) -> list[str]:
+        """All that decides what the frames of fixed clips are: the archive, the windows, the settings, the code."""
+        settings = self.bin_us, self.n_bins, self.downsample, self.clips
+        return [self.archive.identity(), repr(self.segments), repr(settings), source_hash()]
+
+    def label(self, index: int) -> int:
+        """Of an item whose label is that of its segment."""
+        return self.segments[index // self.clips].label
+
     def set_epoch(self, epoch: int) -> None:
         """Call before iterating over an epoch: draws new starts and a new augmentation."""
         self._epoch.fill_(epoch)
+
+    def hold_nothing(self) -> None:
+        """Gives decoded segments back and keeps none from now on."""
+        self._cache_left = 0
+        self._cache.clear()
 
     def __len__(self) -> int:
         return len(self.segments) * self.clips
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.int32], int | NDArray[np.int64]]:
-        number, clip = divmod(range(len(self))[index], self.clips)
+        number = range(len(self))[index] // self.clips
         segment, key = self.segments[number], (self.seed, int(self._epoch), range(len(self))[index])
-        start = self._start(segment, clip, key)
+        start = self.start_us(key[2])
         stop = start + self.clip_us
         events = self._events(number, start, stop if self.around_us else min(stop, segment.stop_us))
         if self.augment is not None:
             events = self.augment(events, start, key)
         frames, _ = to_frames(events, self.bin_us, self.archive.sensor_size, start, self.n_bins, self.downsample)
         return frames, self._labels(segment, start) if self.around_us else segment.label
+
+    def start_us(self, index: int) -> int:
+        """Where a clip begins in this epoch."""
+        number, clip = divmod(index, self.clips)
+        return self._start(self.segments[number], clip, (self.seed, int(self._epoch), index))
 
     def _labels(self, segment: Segment, start_us: int) -> NDArray[np.int64]:
         """[T] what is true at the end of every bin."""
@@ -141,6 +174,15 @@ class ClipDataset(Dataset):
         self._cache_left -= len(held) * EVENT_BYTES
         if self._cache_left >= 0:
             self._cache[number] = held, bool(np.all(held.t[1:] >= held.t[:-1]))
+
+
+@cache
+def source_hash() -> str:
+    """Of the text of every module between an archive's bytes and frames: frames kept by another version are not ours."""
+    packages = "dvspipe.events", "dvspipe.frames", "dvspipe.recordings", "dvspipe.recordings.layouts"
+    files = [path for name in packages for folder in import_module(name).__path__ for path in Path(folder).glob("*.py")]
+    made_by = sorted((path.name, path.read_bytes()) for path in [*files, Path(__file__)])
+    return hashlib.sha256(repr(made_by).encode()).hexdigest()
 
 
 def _by_recording(segments: Sequence[Segment]) -> dict[str, list[Segment]]:

@@ -7,14 +7,29 @@ nothing of files or frames.
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
+import numba
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from dvspipe.errors import DvspipeError
+from dvspipe.events import kernels, reference
 from dvspipe.events.columns import Events
 
 NEVER = np.iinfo(np.int64).min
+
+
+def chosen() -> Any:
+    """The module of loops: compiled ones, or numpy's, with a line in the log, where numba compiles nothing."""
+    if not numba.config.DISABLE_JIT:
+        return kernels
+    logging.getLogger(__name__).warning("NUMBA_DISABLE_JIT is set: events are filtered by numpy, many times slower.")
+    return reference
+
+
+loops = chosen()
 
 
 def crop(events: Events, left: int, top: int, width: int, height: int) -> Events:
@@ -27,9 +42,7 @@ def crop(events: Events, left: int, top: int, width: int, height: int) -> Events
         raise DvspipeError(
             f"crop {width}x{height} at ({left}, {top}) must lie inside the {full_width}x{full_height} sensor."
         )
-    x, y = events.x.astype(np.int32) - left, events.y.astype(np.int32) - top
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    return Events.of(events.t[inside], x[inside], y[inside], events.p[inside], (width, height))
+    return _events(loops.inside(_columns(events), left, top, width, height), len(events), (width, height))
 
 
 def downsample(events: Events, factor: int) -> Events:
@@ -81,28 +94,16 @@ def denoise(
     padded = np.full((height + 2, width + 2), NEVER, np.int64)
     if latest is not None:
         padded[1:-1, 1:-1] = latest
-    keep = _supported(events.t, events.x, events.y, padded, support_us)
-    return events[keep], padded[1:-1, 1:-1].copy()
-
-
-@njit(cache=True, nogil=True)
-def _supported(t, x, y, padded, support):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    keep = np.zeros(len(t), np.bool_)
-    for i in range(len(t)):
-        column, row, oldest = np.int64(x[i]), np.int64(y[i]), t[i] - support
-        for dy in range(3):
-            for dx in range(3):
-                if (dy != 1 or dx != 1) and padded[row + dy, column + dx] >= oldest:
-                    keep[i] = True
-        padded[row + 1, column + 1] = t[i]
-    return keep
+    kept = loops.supported(_columns(events), padded, support_us)
+    return _events(kept, len(events), events.sensor_size), padded[1:-1, 1:-1].copy()
 
 
 def count_pixels(events: Events, counts: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """Events per pixel, int64 [H,W], added to `counts` of the chunks before."""
     width, height = events.sensor_size
-    flat = np.bincount(events.y.astype(np.int64) * width + events.x, minlength=width * height).reshape(height, width)
-    return flat if counts is None else counts + flat
+    total = np.zeros((height, width), np.int64) if counts is None else counts.astype(np.int64)
+    loops.count(np.ascontiguousarray(events.x), np.ascontiguousarray(events.y), total)
+    return total
 
 
 def find_hot_pixels(counts: NDArray[np.int64], factor: float = 10.0, least: int = 50) -> NDArray[np.bool_]:
@@ -111,11 +112,23 @@ def find_hot_pixels(counts: NDArray[np.int64], factor: float = 10.0, least: int 
     hot pairs are found too.
     """
     padded = np.pad(counts, 1, mode="reflect") if min(counts.shape) > 1 else np.pad(counts, 1)
-    height, width = counts.shape
-    around = [padded[dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3) if (dy, dx) != (1, 1)]
-    return (counts >= least) & (counts > factor * np.median(np.stack(around), axis=0))
+    return (counts >= least) & (2 * counts > factor * loops.middle(padded))
 
 
 def remove_pixels(events: Events, pixels: NDArray[np.bool_]) -> Events:
     """Events whose pixel is False in `pixels` [H,W]."""
-    return events[~pixels[events.y, events.x]]
+    return _events(loops.sparing(_columns(events), np.ascontiguousarray(pixels)), len(events), events.sensor_size)
+
+
+def _columns(events: Events) -> reference.Columns:
+    """Contiguous ones: loops are compiled once per memory layout."""
+    contiguous = np.ascontiguousarray
+    return contiguous(events.t), contiguous(events.x), contiguous(events.y), contiguous(events.p)
+
+
+def _events(kept: reference.Columns, of: int, sensor_size: tuple[int, int]) -> Events:
+    """Copied when few of all are kept, so that they do not hold the room of all."""
+    t, x, y, p = kept
+    if 2 * len(t) < of:
+        t, x, y, p = t.copy(), x.copy(), y.copy(), p.copy()
+    return Events(t, x, y, p, sensor_size)

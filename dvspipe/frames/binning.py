@@ -1,4 +1,4 @@
-"""The one binning rule, for whole recordings and for streams: events -> frames of counts.
+"""The one binning rule, as streams need it: chunks of events -> blocks of frames of counts. `whole` bins into one array.
 
 Bins run on the sensor's clock: bin k = [t0 + k·bin_us, t0 + (k+1)·bin_us), and t0 = floor(t_first / bin_us)·bin_us
 unless given. Empty bins are emitted; the partial last bin is not. An event older than a bin that an earlier event (in
@@ -11,8 +11,7 @@ about files, labels or tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -20,12 +19,12 @@ from numpy.typing import NDArray
 
 from dvspipe.errors import DvspipeError
 from dvspipe.events import Events
-from dvspipe.frames.kernels import ADDED, BEFORE, LATE, TAIL, Clock, Kernel, bin_numba
+from dvspipe.frames.axes import Box, make_axes
+from dvspipe.frames.kernels import ADDED, BEFORE, CROPPED, LATE, TAIL, Clock, Kernel, chosen
 
 BLOCK_FRAMES = 256
 BLOCK_BYTES = 4 * 2**20  # larger blocks leave the cache and were slower
 MAX_GAP_BINS = 1_000_000
-MAX_RESULT_BYTES = 8 * 2**30
 MAX_BIN_US = 2**40  # 13 days
 FAR_US = 2**61  # 73,000 years: bin 0 must begin nearer than that, so that adding bins cannot overflow int64
 
@@ -36,7 +35,7 @@ class BinReport(NamedTuple):
     """Where the events went. `binned` = the sum of all emitted frames.
 
     `late`: older than an already closed bin. `before`: before t0. `tail`: in a last bin that never closed, or after
-    the end.
+    the end. `cropped`: in time, but outside the box.
     """
 
     binned: int
@@ -45,6 +44,7 @@ class BinReport(NamedTuple):
     tail: int
     frames: int
     t0_us: int | None
+    cropped: int = 0
 
 
 class Binner:
@@ -52,12 +52,13 @@ class Binner:
 
     `t0_us` is where bin 0 begins, default floor(t_first / bin_us)·bin_us. With `stop_us` the window ends there:
     events at or after it are tail and close no bin, and `drain` emits every bin that ends by then, because the window
-    is known to have lasted. `downsample` divides coordinates (integer division); where it does not divide the sensor,
-    the last column and row of the frame cover fewer pixels, and no event is lost. Memory: one block, at most 256
-    frames and about 4 MiB (never less than one frame).
+    is known to have lasted. `crop` (left, top, width, height) keeps a box of the sensor; events outside it move the
+    clock as all do, so the frames are those of the whole sensor with the box cut out. `downsample` then divides
+    coordinates (integer division); where it does not divide the box, the last column and row of the frame cover fewer
+    pixels, and no event is lost. Memory: one block, at most 256 frames and about 4 MiB (never less than one frame).
     """
 
-    kernel: Kernel = staticmethod(bin_numba)
+    kernel: Kernel = staticmethod(chosen())
 
     def __init__(
         self,
@@ -66,15 +67,15 @@ class Binner:
         t0_us: int | None = None,
         stop_us: int | None = None,
         downsample: int = 1,
+        crop: Box | None = None,
     ) -> None:
-        self.bin_us, self.sensor_size, self.t0_us = _within("bin_us", bin_us, 1, MAX_BIN_US), sensor_size, t0_us
-        downsample = _within("downsample", downsample, 1, max(sensor_size))
-        width, height = sensor_size
-        self._tables = _table(width, downsample), _table(height, downsample)
-        self._open = np.zeros((2, -(-height // downsample), -(-width // downsample)), np.int32)
+        self.bin_us, self.sensor_size, self.t0_us = within("bin_us", bin_us, 1, MAX_BIN_US), sensor_size, t0_us
+        downsample = within("downsample", downsample, 1, max(sensor_size))
+        self._axes, (width, height) = make_axes(sensor_size, downsample, crop)
+        self._open = np.zeros((2, height, width), np.int32)
         self._rows = max(1, min(BLOCK_FRAMES, BLOCK_BYTES // self._open.nbytes))
         self._stop_us = stop_us
-        self._counts = np.zeros(4, np.int64)
+        self._counts = np.zeros(5, np.int64)
         self.frames, self._busy = 0, False
 
     @property
@@ -121,7 +122,7 @@ class Binner:
             # Only a guess at how many bins will close: time may run back, and then the block is just short.
             rows = max(1, min(self._rows, (min(int(events.t[-1]), clock.stop) - clock.low) // self.bin_us))
             block = self._block(rows + 1)
-            first, closed, jumped = self.kernel(columns, first, block, self._tables, clock, self._counts)
+            first, closed, jumped = self.kernel(columns, first, block, self._axes, clock, self._counts)
             self._open = block[closed]
             self.frames += closed
             if closed:
@@ -132,8 +133,8 @@ class Binner:
         self._busy = False
 
     def _block(self, rows: int) -> Frames:
-        """Room for `rows` frames, the first of them the open bin and the rest zero."""
-        block = np.zeros((rows, *self.frame_shape), np.int32)
+        """Room for `rows` frames, the first of them the open bin; the rest hold anything."""
+        block = np.empty((rows, *self.frame_shape), np.int32)
         block[0] = self._open
         return block
 
@@ -169,6 +170,7 @@ class Binner:
     def _close_until(self, t_us: int) -> Iterator[Frames]:
         while (owed := (t_us - self._clock().low) // self.bin_us) > 0:
             block = self._block(min(self._rows, owed))
+            block[1:] = 0
             self._open = np.zeros_like(self._open)
             self.frames += len(block)
             yield block
@@ -189,101 +191,12 @@ class Binner:
             tail=counts[TAIL] + waiting,
             frames=self.frames,
             t0_us=self.t0_us,
+            cropped=counts[CROPPED],
         )
 
 
-def to_frames(
-    source: Events | Iterable[Events],
-    bin_us: int,
-    sensor_size: tuple[int, int] | None = None,
-    t0_us: int | None = None,
-    n_bins: int | None = None,
-    downsample: int = 1,
-) -> tuple[Frames, BinReport]:
-    """Frames int32 [T,2,H,W] of a whole recording, and where its events went.
-
-    With `n_bins` exactly that many frames from t0: a labelled window is known to last that long, so its last bin is
-    closed. An empty source gives zero frames (or `n_bins` empty ones) of the same type. Raises DvspipeError as
-    `Binner.push`, when the sensor size is not known, and when the result would take more than 8 GiB (use `Binner`,
-    which streams).
-    """
-    size, chunks = _opened(source, sensor_size)
-    stop_us = None
-    if n_bins is not None:
-        if t0_us is None:
-            t0_us, chunks = _peek_t0(chunks, bin_us)
-        stop_us = t0_us + _within("n_bins", n_bins, 0, 2**31) * bin_us
-    binner = _Collector(bin_us, size, t0_us, stop_us, downsample)
-    binner.reserve(0 if n_bins is None else n_bins)
-    for _ in chain(chain.from_iterable(map(binner.push, chunks)), binner.drain()):
-        pass
-    return binner.collected[: binner.frames], binner.finish()
-
-
-class _Collector(Binner):
-    """Bins into one array, so that a recording in one piece is neither held twice nor copied."""
-
-    collected: Frames
-
-    def reserve(self, frames: int) -> None:
-        """Makes room for `frames` and two open ones. Raises DvspipeError over 8 GiB, before filling anything."""
-        limit = MAX_RESULT_BYTES // self._open.nbytes
-        if frames > limit:
-            raise DvspipeError(
-                f"{frames} frames of {self.frame_shape} from {self.t0_us} us on are over 8 GiB. Use longer bins, stream"
-                " with Binner, or cut a corrupt time stamp out (Events.between)."
-            )
-        held = self.collected[: self.frames + 1] if self.frames else np.zeros((0, *self.frame_shape), np.int32)
-        self.collected = np.zeros((frames + 2, *self.frame_shape), np.int32)
-        self.collected[: len(held)] = held
-
-    def push(self, events: Events) -> Iterator[Frames]:
-        blocks = super().push(events)
-        if len(events):
-            clock = self._clock()
-            needed = (min(int(events.t.max()), clock.stop) - clock.t0) // self.bin_us
-            if needed + 2 > len(self.collected):
-                self.reserve(max(needed, min(2 * len(self.collected), MAX_RESULT_BYTES // self._open.nbytes)))
-        return blocks
-
-    def _block(self, rows: int) -> Frames:
-        block = self.collected[self.frames : self.frames + rows]
-        block[0] = self._open
-        return block
-
-
-def _table(size: int, downsample: int) -> NDArray[np.int32]:
-    """Frame coordinate of every sensor coordinate: a look-up is faster than a division by a number unknown when
-    compiling.
-    """
-    return np.arange(size, dtype=np.int32) // np.int32(downsample)
-
-
-Size = tuple[int, int]
-
-
-def _opened(source: Events | Iterable[Events], sensor_size: Size | None) -> tuple[Size, Iterator[Events]]:
-    """The sensor's size (given, the source's own, or its first chunk's) and the chunks."""
-    chunks = iter([source] if isinstance(source, Events) else source)
-    size = sensor_size or getattr(source, "sensor_size", None)
-    if size is None:
-        head = next(chunks, None)
-        if head is None:
-            raise DvspipeError("a source of no chunks at all has no sensor_size. Give sensor_size=(W, H).")
-        size, chunks = head.sensor_size, chain([head], chunks)
-    return size, chunks
-
-
-def _peek_t0(chunks: Iterator[Events], bin_us: int) -> tuple[int, Iterator[Events]]:
-    """Where bin 0 begins by the first event, 0 without any; and the chunks again."""
-    for chunk in chunks:
-        if len(chunk):
-            bin_us = _within("bin_us", bin_us, 1, MAX_BIN_US)
-            return int(chunk.t[0]) // bin_us * bin_us, chain([chunk], chunks)
-    return 0, chunks
-
-
-def _within(name: str, value: int, least: int, most: int) -> int:
+def within(name: str, value: int, least: int, most: int) -> int:
+    """The value, if it is a whole number in that range. Raises DvspipeError otherwise."""
     if not least <= value <= most or value != int(value):
         raise DvspipeError(f"{name} = {value}: allowed is a whole number from {least} to {most}.")
     return int(value)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from dvspipe.data.augment import Augmentation
 from dvspipe.data.clips import ClipDataset
+from dvspipe.data.frame_cache import cached, pays
 from dvspipe.data.splits import Splits, split_published, split_subjects, split_walks
 from dvspipe.errors import DatasetError
 from dvspipe.frames import collate
 from dvspipe.jobs.archives import find_or_make, fingerprint
 from dvspipe.jobs.training import Training
-from dvspipe.recipes import FramesSettings, Recipe, TrainSettings
+from dvspipe.recipes import FramesSettings, Recipe, TrainSettings, data_dir
 from dvspipe.recordings.archive import Archive, Segment
 
 CACHE_BYTES = 2 * 2**30
@@ -67,7 +68,7 @@ class EventData:
         common: dict[str, Any] = {"batch_size": settings.batch, "collate_fn": collate}
         return Training(
             DataLoader(training, shuffle=True, num_workers=settings.workers, **common),
-            DataLoader(self._clips(splits.val, cache_bytes=CACHE_BYTES), **common),
+            DataLoader(self._fixed(splits.val, cache_bytes=CACHE_BYTES), **common),
             {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
             splits.val_subjects,
         )
@@ -75,12 +76,18 @@ class EventData:
     def testing(self) -> DataLoader:
         """The clips of a segment next to each other."""
         segments = [segment for segment in self.archive.segments if segment.split == "test"]
-        clips = self._clips(segments, clips_per_segment=self.frames.clips)
+        clips = self._fixed(segments, clips_per_segment=self.frames.clips)
         return DataLoader(clips, batch_size=self.recipe.train.batch, collate_fn=collate)
 
     def _around_us(self) -> tuple[int, int] | None:
         around = self.frames.around_ms
         return None if around is None else (1000 * around[0], 1000 * around[1])
+
+    def _fixed(self, segments: list[Segment], **settings: Any) -> Dataset:
+        """Clips that are the same in every epoch and every run: binned once, where that pays."""
+        clips = self._clips(segments, **settings)
+        keep = self.frames.cache == "auto" and pays(clips)
+        return cached(clips, data_dir() / "frames") if keep else clips
 
     def _clips(self, segments: list[Segment], **settings: Any) -> ClipDataset:
         frames = self.frames

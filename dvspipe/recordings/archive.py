@@ -5,6 +5,7 @@ The file's layout is `archive_layout`; writing is `archive_writer`; both are off
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from dvspipe.errors import DatasetError, RecordingError, nearest
 from dvspipe.events import Events
+from dvspipe.recordings.archive_blocks import COLUMNS, Blocks
 from dvspipe.recordings.archive_layout import BLOCK_EVENTS, LAYOUT, SPLITS, VERSION, Segment
 from dvspipe.recordings.archive_writer import ArchiveWriter
 
@@ -34,8 +36,11 @@ class Archive:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file: Any = None
+        self._blocks: Blocks | None = None
         self._owner = 0
         with _opened(self.path) as file:
+            status = self.path.stat()
+            self._written = status.st_size, status.st_mtime_ns
             try:
                 _check_version(self.path, file)
                 self._read_tables(file)
@@ -61,6 +66,16 @@ class Archive:
             Segment(self.recordings[recording], label, subject, SPLITS[test], start_us, stop_us)
             for recording, label, subject, test, start_us, stop_us in file["segments"][:].tolist()
         ]
+
+    def identity(self) -> str:
+        """Hash of the file's tables, its place, length and time of writing: another file, or one written anew, has another.
+
+        Unlike what an archive says of its content, this need not agree between two machines.
+        """
+        rows = [self._rows[name] for name in self.recordings]
+        tables = repr((self.sensor_size, self.recordings, rows, self.segments, self.attributes, self.classes)).encode()
+        marks = repr((str(self.path.resolve()), self._written)).encode()
+        return hashlib.sha256(tables + self._base.tobytes() + self._reached.tobytes() + marks).hexdigest()
 
     def span_us(self, recording: str) -> tuple[int, int]:
         """Earliest and latest time of a recording; (0, -1) if it is empty. Raises DatasetError for an unknown name."""
@@ -97,18 +112,17 @@ class Archive:
         low, high = first_block + low, first_block + low + -(-count // BLOCK_EVENTS)
         file = self._opened_here()
         try:
-            t, x, y, p = (file[name][low:high] for name in "txyp")
+            self._blocks = self._blocks or Blocks(file)
+            columns = self._blocks.read(low, count, self._base[low:high])
         except DAMAGE as error:
             raise RecordingError(f"{self.path}: damaged events in {recording!r} ({error}). Make it again.") from error
-        t = (t + self._base[low:high, None]).reshape(-1)
-        x, y = (column.reshape(-1)[:count].astype(np.uint16) for column in (x, y))
-        return Events(t[:count], x, y, np.unpackbits(p.reshape(-1), count=count).view(np.bool_), self.sensor_size)
+        return Events(*columns, self.sensor_size)
 
     def block_place(self, recording: str, block: int) -> tuple[int, int]:
         """Byte offset of a block's times in the file, and bytes of its four columns; 0, 0 when even that is lost."""
         index = (self._row(recording)[0] + block, 0)
         try:
-            places = [self._opened_here()[name].id.get_chunk_info_by_coord(index) for name in "txyp"]
+            places = [self._opened_here()[name].id.get_chunk_info_by_coord(index) for name in COLUMNS]
         except DAMAGE:
             return 0, 0
         return int(places[0].byte_offset), sum(int(place.size) for place in places)
@@ -121,14 +135,14 @@ class Archive:
     def _opened_here(self) -> Any:
         """The file, opened by this process: a handle inherited through a fork is not used."""
         if self._file is None or self._owner != os.getpid():
-            self._file, self._owner = _opened(self.path), os.getpid()
+            self._file, self._blocks, self._owner = _opened(self.path), None, os.getpid()
         return self._file
 
     def close(self) -> None:
         """Closes the file; it opens again by itself when events are asked for."""
         if self._file is not None and self._owner == os.getpid():
             self._file.close()
-        self._file = None
+        self._file = self._blocks = None
 
     def __enter__(self) -> Archive:
         return self
@@ -139,7 +153,7 @@ class Archive:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None}
+        return {**self.__dict__, "_file": None, "_blocks": None}
 
 
 def _opened(path: Path) -> Any:

@@ -3,6 +3,7 @@
 import tracemalloc
 from itertools import pairwise
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from dvspipe.errors import DvspipeError
 from dvspipe.events import Events
-from dvspipe.frames import Binner, to_frames
+from dvspipe.frames import Binner, kernels, to_frames
+from dvspipe.frames.axes import SHIFT, make_axes
 from dvspipe.frames.binning import BLOCK_FRAMES, MAX_GAP_BINS, BinReport
-from dvspipe.frames.kernels import bin_numpy
+from dvspipe.frames.kernels import STRETCH, bin_numpy
 from dvspipe.recordings import open_recording
 
 SIZE = (10, 6)
@@ -51,10 +53,11 @@ def binned(binner, chunks):
     return frames, binner.finish()
 
 
-def by_definition(events, bin_us, t0_us, downsample):
+def by_definition(events, bin_us, t0_us, downsample, crop):
     """Decision 3, word by word, one event at a time."""
-    width, height = (-(-size // downsample) for size in events.sensor_size)
-    bins, newest, late, before = {}, 0, 0, 0
+    left, top, *box = crop or (0, 0, *events.sensor_size)
+    width, height = (-(-size // downsample) for size in box)
+    bins, newest, late, before, cropped = {}, 0, 0, 0, 0
     for t, x, y, p in zip(events.t.tolist(), events.x, events.y, events.p):
         t0_us = t // bin_us * bin_us if t0_us is None else t0_us
         number = (t - t0_us) // bin_us
@@ -65,29 +68,90 @@ def by_definition(events, bin_us, t0_us, downsample):
         else:
             newest = number
             frame = bins.setdefault(number, np.zeros((2, height, width), np.int32))
-            frame[int(p), y // downsample, x // downsample] += 1
+            if left <= x < left + box[0] and top <= y < top + box[1]:
+                frame[int(p), (y - top) // downsample, (x - left) // downsample] += 1
+            else:
+                cropped += 1
     tail = int(bins.pop(newest).sum()) if newest in bins else 0
     frames = np.zeros((newest, 2, height, width), np.int32)
     for number, frame in bins.items():
         frames[number] = frame
-    return frames, BinReport(int(frames.sum()), late, before, tail, newest, t0_us)
+    return frames, BinReport(int(frames.sum()), late, before, tail, newest, t0_us, cropped)
 
 
-@given(chunked(), st.sampled_from([1, 7, 50]), st.sampled_from([None, -40, 0, 333]), st.sampled_from([1, 2, 4]))
+@given(
+    chunked(),
+    st.sampled_from([1, 7, 50]),
+    st.sampled_from([None, -40, 0, 333]),
+    st.sampled_from([1, 2, 4]),
+    st.sampled_from([None, (0, 0, *SIZE), (3, 1, 5, 4), (9, 5, 1, 1)]),
+)
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-def test_any_chunking_is_bit_identical_and_every_event_is_counted(cut, bin_us, t0_us, downsample):
+def test_any_chunking_is_bit_identical_and_every_event_is_counted(cut, bin_us, t0_us, downsample, crop):
     events, chunks = cut
-    expected, report = by_definition(events, bin_us, t0_us, downsample)
+    expected, report = by_definition(events, bin_us, t0_us, downsample, crop)
     for kind in (Binner, NumpyBinner):
-        frames, found = binned(kind(bin_us, SIZE, t0_us, downsample=downsample), chunks)
+        frames, found = binned(kind(bin_us, SIZE, t0_us, downsample=downsample, crop=crop), chunks)
         assert frames.dtype == np.int32
         np.testing.assert_array_equal(frames, expected)
         assert found == report
-    whole, found = to_frames(events, bin_us, t0_us=t0_us, downsample=downsample)
+    whole, found = to_frames(events, bin_us, t0_us=t0_us, downsample=downsample, crop=crop)
     np.testing.assert_array_equal(whole, expected)
     assert found == report
     assert whole.sum() == found.binned
-    assert found.binned + found.late + found.before + found.tail == len(events)
+    assert found.binned + found.late + found.before + found.tail + found.cropped == len(events)
+
+
+@given(chunked(), st.sampled_from([7, 50]), st.sampled_from([(3, 1, 5, 4), (0, 2, 10, 1), (9, 5, 1, 1)]))
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+def test_a_crop_is_cut_out_of_the_whole_frame(cut, bin_us, crop):
+    events, chunks = cut
+    left, top, width, height = crop
+    whole, _ = to_frames(events, bin_us)
+    frames, _ = to_frames(chunks, bin_us, SIZE, crop=crop)
+    np.testing.assert_array_equal(frames, whole[:, :, top : top + height, left : left + width])
+
+
+@pytest.mark.parametrize("downsample", [1, 3, 7, 1000, 65_535, 65_536])
+def test_a_multiplication_divides_every_coordinate_exactly(downsample):
+    (axis, _), (width, _) = make_axes((65_536, 65_536), downsample, None)
+    every = np.arange(65_536)
+    np.testing.assert_array_equal((every * axis.scale) >> SHIFT, every // downsample)
+    assert width == 65_535 // downsample + 1
+
+
+def test_without_a_compiler_numpy_bins_and_the_log_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    assert kernels.chosen() is bin_numpy
+    assert "binned by numpy" in caplog.text
+
+
+def stretches():
+    """Sizes around the kernel's stretch, uneven rates, times that run back within and beyond a bin."""
+    rng = np.random.default_rng(5)
+    for n in (STRETCH - 1, STRETCH, STRETCH + 1, 3 * STRETCH, 20 * STRETCH + 7):
+        for scale, back in ((0.1, 0), (1, 0), (1, 3), (40, 100)):
+            t = np.cumsum(rng.exponential(scale, n)) + rng.integers(-back, back + 1, n)
+            yield Events.of(t, rng.integers(0, 10, n), rng.integers(0, 6, n), rng.random(n) < 0.5, SIZE)
+
+
+@pytest.mark.parametrize("crop", [None, (2, 1, 7, 3)])
+def test_long_streams_are_binned_alike_by_numba_and_numpy(crop):
+    for events in stretches():
+        fast, report = binned(Binner(37, SIZE, crop=crop), [events])
+        slow, same = binned(NumpyBinner(37, SIZE, crop=crop), [events])
+        np.testing.assert_array_equal(fast, slow)
+        assert report == same
+        whole, same = to_frames(events, 37, crop=crop)
+        np.testing.assert_array_equal(whole, slow)
+        assert report == same
+
+
+def test_a_newest_event_in_the_middle_makes_room_all_the_same():
+    events = Events.of([0, 500_000, 10], [0, 1, 2], [0, 0, 0], [1, 1, 1], SIZE)
+    frames, report = to_frames(events, 1_000)
+    assert (len(frames), report.late, report.tail) == (500, 1, 1)
+    assert frames.sum() == 1
 
 
 @given(chunked(), st.sampled_from([1, 7, 50]), st.integers(0, 400), st.sampled_from([-100, 0, 250]))
@@ -219,6 +283,9 @@ def test_corrupt_time_stamp_is_refused_not_binned_for_ever(kind):
         {"bin_us": 1.5},
         {"bin_us": 10, "downsample": 0},
         {"bin_us": 10, "n_bins": -1},
+        {"bin_us": 10, "crop": (0, 0, 11, 6)},
+        {"bin_us": 10, "crop": (-1, 0, 4, 4)},
+        {"bin_us": 10, "crop": (2, 2, 0, 4)},
         {"bin_us": 10, "sensor_size": (9, 6)},
         {"bin_us": 10, "sensor_size": (10, 5)},
     ],
