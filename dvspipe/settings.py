@@ -24,6 +24,9 @@ class FramesSettings(Settings):
     downsample: int = Field(1, gt=0, description="integer division of pixel coordinates")
     clips: int = Field(1, gt=0, description="evaluation clips spread over a segment")
     random_start: bool = Field(True, description="training clips start anywhere in the segment")
+    cache: Literal["auto", "off"] = Field(
+        "auto", description="auto: frames that never change are kept under $DVSPIPE_DATA"
+    )
     around_ms: tuple[int, int] | None = Field(
         None,
         description="training clips start that long after a window's start, drawn between the two (negative: before), and "
@@ -42,21 +45,9 @@ class EncoderSettings(Settings):
     """[encoder]: a static image -> T steps. What a setting without a default does is the encoder's own affair."""
 
     name: Literal[
-        "direct",
-        "direct-lif",
-        "gac",
-        "poisson",
-        "integrate",
-        "latency",
-        "latency-log",
-        "phase",
-        "burst",
-        "threshold",
-        "threshold-equal",
-        "rank",
-        "hybrid",
-        "single-spike",
-    ] = "direct"
+        "direct", "direct-lif", "gac", "poisson", "integrate", "latency", "latency-log", "phase",
+        "burst", "threshold", "threshold-equal", "rank", "hybrid", "single-spike",
+    ] = "direct"  # fmt: skip
     steps: int = Field(gt=0, description="T")
     normalise: bool | None = Field(
         None, description="subtract the card's mean, divide by its std; default: where the encoder takes such values"
@@ -83,27 +74,10 @@ class SnnSettings(Settings):
     """[snn]: network, neuron and attention. One attention slot per layer, filled by `attention`."""
 
     network: Literal[
-        "three-conv",
-        "five-conv-a",
-        "five-conv-b",
-        "att-res-18",
-        "att-res-34",
-        "att-res-104",
-        "att-vgg-7",
-        "att-vgg-11",
-        "lenet",
-        "spikformer",
-        "ms-resnet-18-cifar",
-        "ms-resnet-18",
-        "ms-resnet-34",
-        "ms-resnet-104",
-        "sew-resnet-18-cifar",
-        "sew-resnet-18",
-        "sew-resnet-34",
-        "resnet-18-cifar",
-        "resnet-18",
-        "resnet-34",
-    ] = "three-conv"
+        "three-conv", "five-conv-a", "five-conv-b", "att-res-18", "att-res-34", "att-res-104", "att-vgg-7", "att-vgg-11",
+        "lenet", "spikformer", "ms-resnet-18-cifar", "ms-resnet-18", "ms-resnet-34", "ms-resnet-104",
+        "sew-resnet-18-cifar", "sew-resnet-18", "sew-resnet-34", "resnet-18-cifar", "resnet-18", "resnet-34",
+    ] = "three-conv"  # fmt: skip
     width: float = Field(1.0, gt=0, description="multiplies every hidden channel count")
     block: Literal["branch", "sum"] | None = Field(None, description="att-res: where attention acts; default: branch")
     connect: Literal["ADD", "AND", "IAND"] | None = Field(None, description="sew-resnet: how spikes meet; default: ADD")
@@ -112,9 +86,10 @@ class SnnSettings(Settings):
     heads: int | None = Field(None, gt=0, description="spikformer: default 12")
     mlp_ratio: int | None = Field(None, gt=0, description="spikformer: default 4")
     pool: Literal["max", "mean"] | None = Field(None, description="lenet: pooling of spikes; default: max")
-    neuron: Literal["ma-snn", "ma-snn-paper", "ms-resnet", "gac", "norse", "spikingjelly", "plif", "asnn"] | None = (
-        Field(None, description="default: the network's own")
-    )
+    neuron: (
+        Literal["ma-snn", "ma-snn-paper", "ms-resnet", "gac", "stbp", "norse", "spikingjelly", "plif", "asnn", "dsr"]
+        | None
+    ) = Field(None, description="default: the network's own")
     reset: Literal["clamp_threshold", "zero", "subtract"] | None = Field(None, description="default: the neuron's own")
     learn_leak: bool | None = Field(None, description="one learned leak per layer; default: the neuron's own")
     adapt: Literal["none", "shared", "steps"] | None = Field(
@@ -124,6 +99,20 @@ class SnnSettings(Settings):
     norm: Literal["bn", "tdbn", "tebn", "per-step"] = Field(
         "bn", description="which steps share statistics, and scales"
     )
+    gradient: Literal["surrogate", "dsr"] = Field(
+        "surrogate", description="of spikes; dsr: that of their weighted rate (differentiation on spike representation)"
+    )
+    fire_at: float | None = Field(
+        None, gt=0, le=1, description="gradient 'dsr': the share of its threshold at which a neuron fires; default 0.3"
+    )
+    stem: Literal["conv2d", "conv3d", "conv3d-causal"] = Field(
+        "conv2d", description="event networks: 3-D, the first convolution sees stem_bins bins; causal: none to come"
+    )
+    stem_bins: int = Field(3, ge=2, description="bins that a 3-D stem sees, odd unless causal")
+    head: Literal["spiking", "ann"] = Field(
+        "spiking", description="event networks; ann: a plain network reads the sum of the last convolution's spikes"
+    )
+    window: int | None = Field(None, gt=0, description="head 'ann': bins that are summed; default: the whole clip")
     step_scale: bool = Field(False, description="a learned factor for the scores of every step (ASNN)")
     spiking_out: bool = Field(False, description="image networks: neurons behind the scores; outputs are spikes")
     readout: Literal["mean", "first-spike"] = Field("mean", description="from outputs over T to an answer")
@@ -144,18 +133,40 @@ class SnnSettings(Settings):
     t_ratio: int = Field(5, gt=0, description="reduction of the temporal MLP")
     c_ratio: int = Field(8, gt=0, description="reduction of the channel MLP")
     gate_gain: float = Field(1.0, gt=0, description="1 = published sigmoid (neutral gate 0.5), 2 = neutral gate 1")
+    kernels: Literal["auto", "reference"] = Field(
+        "auto", description="reference: Norse's own step, slow, to check the fast kernels against"
+    )
+
+    @model_validator(mode="after")
+    def _what_belongs_together(self) -> Self:
+        if self.fire_at is not None and self.gradient != "dsr":
+            raise ValueError(f"fire_at = {self.fire_at} needs gradient = 'dsr', not '{self.gradient}'")
+        if self.window is not None and self.head != "ann":
+            raise ValueError(f"window = {self.window} needs head = 'ann', not '{self.head}'")
+        if self.head == "ann" and self.readout != "mean":
+            raise ValueError(
+                f"head = 'ann' gives scores, not spikes: readout = '{self.readout}' needs head = 'spiking'"
+            )
+        if self.stem == "conv3d" and self.stem_bins % 2 == 0:
+            raise ValueError(f"stem_bins = {self.stem_bins} must be odd, for stem = 'conv3d' looks both ways")
+        return self
 
 
 class TrainSettings(Settings):
     """[train]: the optimisation. Selection is on a validation split taken from the training data."""
 
     epochs: int = Field(gt=0)
-    batch: int = Field(16, gt=0)
+    batch: int = Field(16, gt=0, description="samples per step of the optimiser, of all processes together")
+    accumulate: int = Field(1, gt=0, description="parts a batch is taken in one after another: less memory, same step")
     lr: float = Field(1e-3, gt=0)
     schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = "one-cycle"
     loss: Literal["mse-rate", "ce-rate", "ce", "tet", "first-spike", "evidence"] = Field(
         "mse-rate", description="mse-rate: mean output rate against one-hot; ce: of the mean score; tet: of every step"
     )
+    tet_share: float = Field(
+        1e-3, ge=0, le=1, description="loss 'tet': lambda, weight of what holds outputs near tet_mean"
+    )
+    tet_mean: float = Field(1.0, description="loss 'tet': phi, what all outputs are held near")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of the cross-entropies")
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
@@ -168,12 +179,27 @@ class TrainSettings(Settings):
     val_subjects: int | None = Field(None, gt=0, description="training subjects held out to choose the checkpoint")
     val_share: float | None = Field(None, gt=0, lt=1, description="or this share of every class's training recordings")
     per_class: int | None = Field(None, gt=1, description="images: so many training images of every class, no more")
+    teacher: str | None = Field(
+        None,
+        description="RUN, or the name of a recipe for its newest run here: a network whose scores are learned too (HSD)",
+    )
+    temperature: float = Field(2.0, gt=0, description="of a teacher's and a pupil's softmax")
+    teacher_weight: float = Field(1.0, ge=0, description="of the teacher's part in the loss")
     start: str | None = Field(None, description="RUN whose weights the training starts from")
     seed: int = 0
     precision: Literal["auto", "32", "bf16"] = Field(
         "auto", description="auto: bf16 autocast where the CPU or GPU has it"
     )
+    memory: Literal["refuse", "ignore"] = Field(
+        "refuse", description="what becomes of a training that is planned to need more memory than there is"
+    )
+    tensorboard: bool = Field(False, description="RUN/tensorboard beside metrics.jsonl; needs the extra 'tensorboard'")
     workers: int = Field(0, ge=0, description="loader processes; 0 loads in the training process")
+    checkpoint_s: float = Field(
+        300.0, gt=0, description="how often, within an epoch, --resume gets a place to go on from"
+    )
+    checkpoint_steps: int | None = Field(None, gt=0, description="or after so many steps, too")
+    keep_checkpoints: int = Field(2, gt=0, description="the newest so many stay: last.ckpt, last-1.ckpt, ...")
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -185,6 +211,12 @@ class TrainSettings(Settings):
         given = sum(each is not None for each in (self.val_subjects, self.val_share))
         if self.protocol == "validated" and given != 1:
             raise ValueError("exactly one of val_subjects and val_share says what is held out for validation")
+        return self
+
+    @model_validator(mode="after")
+    def _a_teacher_of_scores(self) -> Self:
+        if self.teacher is not None and self.loss not in ("ce", "tet"):
+            raise ValueError(f"a teacher's scores need train.loss = 'ce' or 'tet', not '{self.loss}'")
         return self
 
 
@@ -231,6 +263,17 @@ class Recipe(Settings):
     def _every_bin_has_a_label_for_evidence(self) -> Self:
         if self.frames is not None and self.frames.around_ms is not None and self.train.loss != "evidence":
             raise ValueError(f"frames.around_ms needs train.loss = 'evidence', not '{self.train.loss}'")
+        return self
+
+    @model_validator(mode="after")
+    def _a_head_answers_once_per_window(self) -> Self:
+        if self.snn.head == "ann":
+            if self.train.loss != "ce":
+                raise ValueError(
+                    f"snn.head = 'ann' needs train.loss = 'ce' (of the mean score), not '{self.train.loss}'"
+                )
+            if self.snn.window is not None and self.steps % self.snn.window:
+                raise ValueError(f"snn.window = {self.snn.window} must divide the {self.steps} steps of a clip")
         return self
 
     @property

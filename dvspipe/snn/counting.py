@@ -5,12 +5,17 @@ Counts are per frame at full density; what sparse spikes save is `metrics/energy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
-from dvspipe.snn.layers.parts import INPUT, Part
+from dvspipe.snn.attention.constant import ConstantAttention
+from dvspipe.snn.attention.factors import FactorAttention
+from dvspipe.snn.attention.paper import PaperAttention
+from dvspipe.snn.attention.slot import Attention
+from dvspipe.snn.layers.parts import DENSE, INPUT, Part
+from dvspipe.snn.lif import LIF
 from dvspipe.snn.networks.network import Network
 
 
@@ -27,7 +32,8 @@ class LayerCount:
     `steps`. Pooling is additions and comparisons, not counted. `scale_macs`: one product per element and per factor,
     as the paper's energy figures imply, although an implementation may merge some. `gate_macs_every_step` is what the
     gates of a clip cost where nothing is computed once that repeats (GAC's convolutions as released). `by_numbers`: real
-    numbers at the rate of the source drive the weights, as behind GAC.
+    numbers at the rate of the source drive the weights, as behind GAC. `runs`: the weights run so often per clip, on real
+    numbers (None: at every step), and `macs` are those of one run: the head of a hybrid network.
     """
 
     name: str
@@ -41,6 +47,7 @@ class LayerCount:
     scale_macs: int
     gate_macs_every_step: int = 0
     by_numbers: bool = False
+    runs: int | None = None
 
 
 def trainable(module: nn.Module | None) -> int:
@@ -55,14 +62,16 @@ def count_layers(network: Network) -> list[LayerCount]:
 
 def count_network(network: Network) -> dict[str, Any]:
     """`params`, `attention_params`, `neurons`, `macs_per_frame` of the whole network and `layers`, one dict per
-    row.
+    row; where there is a head that runs once per window, `head_macs_per_clip`, which are not in `macs_per_frame`.
     """
     layers = count_layers(network)
+    heads = sum(layer.macs * layer.runs for layer in layers if layer.runs is not None)
     return {
         "params": trainable(network),
         "attention_params": sum(layer.attention_parameters for layer in layers),
         "neurons": sum(layer.neurons for layer in layers),
-        "macs_per_frame": sum(layer.macs for layer in layers),
+        "macs_per_frame": sum(layer.macs for layer in layers if layer.runs is None),
+        **({"head_macs_per_clip": heads} if heads else {}),
         "layers": [vars(layer) for layer in layers],
     }
 
@@ -82,49 +91,94 @@ def _count(part: Part) -> LayerCount:
         scale_macs=part.scale_macs + (channels * height * width * attention.factors if attention else 0),
         gate_macs_every_step=part.gate_macs_every_step + made,
         by_numbers=part.by_numbers,
+        runs=part.runs,
     )
 
 
-def training_memory_bytes(network: Network, steps: int, batch: int, bytes_per_value: int = 4) -> int:
-    """Estimate of what one training step holds at its peak, for T = `steps`, B = `batch`.
+def training_memory_bytes(
+    network: Network, steps: int, batch: int, bytes_per_value: int = 4, repeats: bool = False, fused: bool = True
+) -> int:
+    """What one training step holds at its peak, for T = `steps`, B = `batch`; the framework itself not included.
 
     Goes the way back through the parts: what is still kept of activations (2 bytes per value under bfloat16 autocast,
-    4 otherwise), the weights' gradients so far, the two gradients in flight. Beside them the weights and Adam's two
-    moments in float32, and autocast's copy of the weights. Not the framework itself. Against the peak of torch's own
-    allocations on a CPU it is 0.91 to 1.14; the process grows by up to half as much again there (malloc, oneDNN).
+    4 otherwise), the weights' gradients so far, and the gradients in flight: two of the neurons' size, then two behind the
+    weights, when the part's own neurons have been let go. Beside them the weights' two moments of Adam in float32, and
+    autocast's copy of the weights. `repeats`: every step is the same frame, so what comes before the first neurons runs
+    once. `fused`: on the CPU, where compiled kernels keep less. It is what a process grows by that gives freed memory
+    back; one that keeps it (`learn/memory.py`) grows by up to twice as much, where the system lets it.
     """
-    parts, frames = network.layers.parts(), steps * batch
-    held, gradients = kept_bytes(network, steps, batch, bytes_per_value), 0
+    parts, frames = _once(network.layers.parts(), steps, repeats), steps * batch
+    held, gradients = kept_bytes(network, steps, batch, bytes_per_value, repeats, fused), 0
     peak = held
     for part in reversed(parts):
+        own, computed = _kept(part, steps, batch, bytes_per_value, fused), part.computed * frames * bytes_per_value
         gradients += 4 * _parameters(part)
-        peak = max(peak, held + gradients + 2 * part.computed * frames * bytes_per_value)
-        held -= _kept(part, steps, batch, bytes_per_value)
+        firing, weighing = 2 * part.neurons * frames * bytes_per_value, min(own, computed) - own + 2 * computed
+        peak = max(peak, held + gradients + max(firing, weighing))
+        held -= own
     weights = sum(_parameters(part) for part in parts)
     copies = 2 * weights if bytes_per_value < 4 else 0
     largest = max(parameter.numel() for parameter in network.parameters())
-    return 12 * weights + max(peak + copies, 4 * weights + 8 * largest)  # Adam makes two copies of one tensor at a time
+    return 8 * weights + max(peak + copies, 4 * weights + 8 * largest)  # Adam makes two copies of one tensor at a time
 
 
-def kept_bytes(network: Network, steps: int, batch: int, bytes_per_value: int = 4) -> int:
-    """Estimate of what is held between the way forth and back: input, activations and the neurons' states."""
+def kept_bytes(
+    network: Network, steps: int, batch: int, bytes_per_value: int = 4, repeats: bool = False, fused: bool = True
+) -> int:
+    """What is held between the way forth and back: input, activations and the neurons' states."""
     channels, height, width = network.frame_shape
-    entered = steps * batch * channels * height * width * bytes_per_value
-    return entered + sum(_kept(part, steps, batch, bytes_per_value) for part in network.layers.parts())
+    entered = (1 if repeats else steps) * batch * channels * height * width * bytes_per_value
+    parts = _once(network.layers.parts(), steps, repeats)
+    return entered + sum(_kept(part, steps, batch, bytes_per_value, fused) for part in parts)
 
 
-def _kept(part: Part, steps: int, batch: int, bytes_per_value: int) -> int:
+def _once(parts: list[Part], steps: int, repeats: bool) -> list[Part]:
+    """The parts, where `repeats` with those before the first neurons as if each step had 1/T of their values: weights run
+    once there, the neurons' current is kept once, and so is a shortcut around them.
+    """
+    if not repeats or steps == 1:
+        return parts
+    first = next((place for place, part in enumerate(parts) if part.neurons), len(parts))
+    block = parts[first].name.rpartition(".")[0] if first < len(parts) else ""
+    found = []
+    for place, part in enumerate(parts):
+        if place < first or (block and part.source == DENSE and part.name.rpartition(".")[0] == block):
+            part = replace(part, computed=part.computed // steps, kept=part.kept // steps, places=part.places // steps)
+        elif place == first:
+            part = replace(part, kept=part.kept - min(part.kept, part.neurons * (steps - 1) // steps))
+        found.append(part)
+    return found
+
+
+def _kept(part: Part, steps: int, batch: int, bytes_per_value: int, fused: bool) -> int:
     """Potentials are float32 in any precision: those before and after the clip and, where attention acts on the
-    membrane, at every step the potential before each factor and at the threshold, its distance to it, and the
-    complement of the spikes.
+    membrane without a kernel of its own, at every step the potential before each factor and at the threshold, its
+    distance to it, and the complement of the spikes.
     """
     attention, (channels, height, width) = part.attention, part.attended
     per_frame, potentials = part.kept * bytes_per_value, 2 * part.neurons
-    if attention is not None and attention.on_membrane and part.in_neurons:
+    if attention is not None and fused and _fuses(part):
+        per_frame += channels * height * width * _kept_fused(attention) * bytes_per_value
+    elif attention is not None and attention.on_membrane and part.in_neurons:
         potentials += steps * part.neurons * (3 + attention.kept)
     elif attention is not None:
         per_frame += channels * height * width * attention.kept * bytes_per_value
-    return batch * (steps * per_frame + 4 * potentials)
+    return batch * (steps * (per_frame + 8 * part.places) + 4 * potentials)
+
+
+def _fuses(part: Part) -> bool:
+    """Whether the compiled kernels of `snn/kernels` run attention and neurons as one."""
+    neurons = [each for module in part.modules if module is not None for each in module.modules()]
+    constant = all(each.constant for each in neurons if isinstance(each, LIF))
+    return part.in_neurons and constant and isinstance(part.attention, FactorAttention | ConstantAttention)
+
+
+def _kept_fused(attention: Attention) -> int:
+    """Tensors of the neurons' size that such a kernel keeps beside current and spikes: the weighed current, where a factor of
+    time is multiplied on before a kernel of the membrane.
+    """
+    on_current_too = isinstance(attention, PaperAttention) and attention.time is not None
+    return 1 if on_current_too else 0
 
 
 def _parameters(part: Part) -> int:

@@ -1,7 +1,8 @@
 """A population of spiking neurons as a module; it holds no potential: state goes in and comes out.
 
 Knows which path runs it: the whole-sequence kernels for `forward`, Norse's own step for `step`, and a loop over the
-parts of that step where something acts on the membrane between integration and threshold or where a neuron adapts.
+parts of that step where something acts on the membrane between integration and threshold, or, for `step`, where a neuron
+adapts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dvspipe.errors import ShapeError, UsageError
-from dvspipe.snn.kernels import lif_scan
+from dvspipe.snn.kernels import check_kernels, lif_scan
 from dvspipe.snn.neurons import (
     Neuron,
     adapted_rates,
@@ -38,14 +39,15 @@ class LIF(nn.Module):
 
     A neuron that adapts has the parameters `leak` and `gain`, [T] with "steps" or [] with "shared": how far keep and
     gain are from the neuron's own (`rates` gives both), 0 at the start. `steps` is T, which only "steps" needs:
-    `UsageError` without it.
+    `UsageError` without it. `kernels` is "auto", the device's fast ones, or "reference", Norse's own step whatever the
+    device, to check the fast ones against; it changes no parameter.
     """
 
     w: nn.Parameter | None
 
-    def __init__(self, neuron: Neuron, steps: int | None = None) -> None:
+    def __init__(self, neuron: Neuron, steps: int | None = None, kernels: str = "auto") -> None:
         super().__init__()
-        self.neuron, self.steps = neuron, steps
+        self.neuron, self.steps, self.kernels = neuron, steps, check_kernels(kernels)
         for name, value in self._constants().items():
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
         learns = neuron.learn_leak and neuron.adapt == "none"
@@ -60,6 +62,13 @@ class LIF(nn.Module):
         """Whether one step can run without knowing which one it is."""
         return self.neuron.adapt != "steps"
 
+    @property
+    def constant(self) -> bool:
+        """Whether compiled kernels that fuse neurons with what is around them may stand for these: nothing is learned, and
+        spikes have the gradient that the neuron names.
+        """
+        return type(self) is LIF and self.kernels == "auto" and self.w is None and self.neuron.adapt == "none"
+
     def forward(self, x: Tensor, v: Tensor | None = None, membrane: Membrane | None = None) -> tuple[Tensor, Tensor]:
         """Whole sequence: current [T,B,...] and `v` [B,...] (None: at rest, 0) -> (spikes [T,B,...], last v
         [B,...]). `membrane` is applied to the potential [B,...] of every step before it meets the threshold.
@@ -71,8 +80,9 @@ class LIF(nn.Module):
                 f"current [T,B,...] = {list(x.shape)} has T = {len(x)}, but these neurons learned one leak and gain for "
                 f"each of T = {self.steps} steps: give them {self.steps} steps, or build and train them for {len(x)}"
             )
-        if not len(x) or (membrane is None and self.neuron.adapt == "none"):
-            return lif_scan(x, v, self.neuron, self._leak(x))
+        if membrane is None or not len(x):
+            adapted = None if self.neuron.adapt == "none" else torch.stack(self.rates(len(x), membrane_dtype(x)))
+            return lif_scan(x, v, self.neuron, self._leak(x), adapted, self.kernels)
         spikes, rates = [], self._each_rates(x, len(x))
         for current, rate in zip(x.unbind(0), rates):  # the backward of an index would write a full [T,...] per step
             fired, v = self._step(current, v, membrane, rate)

@@ -101,6 +101,7 @@ def _check_word(setting: str, word: str, known: tuple[str, ...]) -> None:
         raise UsageError(f"unknown {setting} '{word}'{nearest(word, list(known))}: known are {', '.join(known)}")
 
 
+_E_TENTH = math.exp(-0.1)
 _MA_SNN = Neuron(0.3, 1.0, 0.3, "clamp_threshold", False, False, "rectangle", 0.25)
 _SPIKINGJELLY = Neuron(0.5, 0.5, 1.0, "zero", False, True, "atan", 2.0)
 
@@ -109,9 +110,11 @@ PRESETS: dict[str, Neuron] = {
     "ma-snn-paper": replace(_MA_SNN, reset="zero"),  # TPAMI 2023, eq. 3-5
     "ms-resnet": Neuron(0.25, 1.0, 0.5, "zero", True, True, "rectangle", 0.5),  # Att-Res-SNN, GAC on ImageNet
     "gac": Neuron(0.5, 1.0, 1.0, "zero", True, False, "triangle", 1.0),  # bollossom/GAC on CIFAR; TET
+    "stbp": Neuron(0.25, 1.0, 0.5, "zero", True, False, "rectangle", 0.5),  # STBP-tdBN, thiswinex/STBP-simple
     "spikingjelly": _SPIKINGJELLY,  # LIFNode, tau 2
     "plif": replace(_SPIKINGJELLY, learn_leak=True),  # Fang et al., ICCV 2021: 1 - keep = sigmoid(w), tau 2 at first
     "asnn": Neuron(0.5, 0.5, 1.0, "subtract", True, False, "sigmoid", 4.0),  # hhx0320/ASNN; the method: adapt="steps"
+    "dsr": Neuron(_E_TENTH, 1.0 - _E_TENTH, 0.6, "subtract", False, False, "rectangle", 0.3),  # DSR, tau 1, dt 0.1
     "norse": Neuron(0.9, 0.1, 1.0, "zero", True, False, "superspike", 1.0),  # LIFBoxCell() of Norse 1.1
 }
 

@@ -24,9 +24,12 @@ def rested(network: Network, state: NetworkState | None, steps: int) -> NetworkS
     """
     if state is None or steps <= 0:
         return state
-    return tuple(
-        _decayed(before, _keep(layer) ** steps, steps) for layer, before in zip(network.layers.values(), state)
-    )
+    return tuple(_rested(layer, before, steps) for layer, before in zip(network.layers.values(), state))
+
+
+def _rested(layer: Any, before: Any, steps: int) -> Any:
+    """A layer whose state is no potential says itself what becomes of it."""
+    return layer.rested(before, steps) if hasattr(layer, "rested") else _decayed(before, _keep(layer) ** steps, steps)
 
 
 def _keep(layer: nn.Module) -> float:

@@ -10,9 +10,10 @@ from dvspipe.metrics.energy import AC_PJ, MAC_PJ, energy
 RATES = {"a": 0.5, "b": 0.1, "c": 0.0}
 
 
-def layer(name, macs, source, gate=0, scale=0, every_step=None, by_numbers=False):
+def layer(name, macs, source, gate=0, scale=0, every_step=None, by_numbers=False, runs=None):
     gates = {"gate_macs": gate, "gate_macs_every_step": gate if every_step is None else every_step}
-    return SimpleNamespace(name=name, macs=macs, source=source, scale_macs=scale, by_numbers=by_numbers, **gates)
+    rest = {"by_numbers": by_numbers, "runs": runs}
+    return SimpleNamespace(name=name, macs=macs, source=source, scale_macs=scale, **rest, **gates)
 
 
 LAYERS = [layer("a", 1_000, "input", gate=50, scale=70), layer("b", 2_000, "a", gate=5), layer("c", 300, "b")]
@@ -49,6 +50,17 @@ def test_a_residual_block_by_hand():
     assert breakdown["dense_uj"] == pytest.approx(expected["shortcut"])
     assert breakdown["accumulate_uj"] == pytest.approx(expected["lif1"] + expected["lif2"] + expected["out"])
     assert result["energy_uj"] == pytest.approx(sum(expected.values()))
+
+
+def test_the_head_of_a_hybrid_network_by_hand():
+    """Sums of spikes are real numbers: all MACs, as often as it runs and not at every step; its ANN twin likewise."""
+    layers = [layer("a", 1_000, "input"), layer("head", 2_000, "a", runs=3), layer("out", 50, "dense", runs=3)]
+    result = energy(layers, {"a": 0.25}, input_density=0.5, steps=12)
+    breakdown = result["breakdown"]
+    assert breakdown["head_uj"] == pytest.approx(2_050 * 3 * 4.6e-6)
+    assert breakdown["accumulate_uj"] == 0 and "dense_uj" not in breakdown
+    assert result["energy_uj"] == pytest.approx(breakdown["head_uj"] + 1_000 * 12 * 0.5 * 4.6e-6)
+    assert result["energy_ann_uj"] == pytest.approx((1_000 * 12 + 2_050 * 3) * 4.6e-6)
 
 
 def test_published_saving_of_the_three_conv_net():

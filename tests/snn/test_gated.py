@@ -58,8 +58,10 @@ def test_every_factor(factors, relu):
     check(factors, relu=relu)
 
 
+# Not dsr: it leaks little and resets by subtraction, so gates up to 2 make potentials below 0 grow, and rounding too.
 @pytest.mark.parametrize(
-    "neuron", [name for name, each in PRESETS.items() if not each.learn_leak and each.adapt == "none"]
+    "neuron",
+    [name for name, each in PRESETS.items() if not each.learn_leak and each.adapt == "none" and name != "dsr"],
 )
 def test_every_neuron(neuron):
     check("CSA", neuron)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from dvspipe.errors import ShapeError
-from dvspipe.snn.kernels import cpu, lif_scan, reference, threads
+from dvspipe.snn.kernels import lif_scan, reference, threads
 from dvspipe.snn.neurons import PRESETS, make_neuron, membrane_dtype
 from dvspipe.snn.surrogates import SURROGATES
 
@@ -198,25 +198,6 @@ def test_training_goes_on_beside_loader_workers():
     assert seen == 6
 
 
-def test_operator_obeys_torch_rules():
-    neuron = make_neuron()
-    settings = (None, [neuron.keep, neuron.gain, 0.0, neuron.v_th, neuron.v_reset, 0.25], [False, False, False], 0)
-    x = torch.randn(3, 2, 5, requires_grad=True)
-    torch.library.opcheck(
-        torch.ops.dvspipe.lif_scan, (x, torch.zeros(2, 5), *settings), test_utils=("test_schema", "test_faketensor")
-    )
-    with torch.device("meta"):
-        spikes, v = cpu.lif_scan(torch.empty(3, 2, 5), torch.empty(2, 5), neuron)
-    assert spikes.shape == (3, 2, 5) and v.shape == (2, 5)
-
-
 def test_state_of_another_batch_is_refused():
     with pytest.raises(ShapeError, match=r"\[3, 4\].*\[5, 2, 4\]"):
         lif_scan(torch.zeros(5, 2, 4), torch.zeros(3, 4), make_neuron())
-
-
-def test_half_precision_runs_on_the_reference():
-    x = torch.randn(4, 2, 9)
-    spikes, v = lif_scan(x.half(), None, make_neuron())
-    assert spikes.dtype == torch.float16 and v.dtype == torch.float32
-    assert torch.equal(spikes.float(), lif_scan(x.half().float(), None, make_neuron())[0])

@@ -261,7 +261,7 @@ def test_shapes_that_do_not_fit_are_named():
     with pytest.raises(ShapeError, match=r"attention memory \[\[3, 3\], \[3, 3\]\].*\[3, 2\]"):
         layer(x[:, :2], state)
     for call, now in ((layer, x[:, :2]), (layer.step, x[0, :2])):
-        with pytest.raises(ShapeError, match=r"state \[B,...\] = \[3, 8, 5, 7\].*\[2, 8, 5, 7\]"):
+        with pytest.raises(ShapeError, match=r"state \[B,...\] = \[3, 8, 5, 7\].*2, 8, 5, 7\]"):
             call(now, LayerState(state.v))
 
 

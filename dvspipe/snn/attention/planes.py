@@ -11,8 +11,9 @@ def plane_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and maximum over (H,W): [T,B,C,H,W] -> two [T,B,C]; in [T,B,F] every element is its own plane."""
     if x.ndim == 3:
         return x, x
-    # Of all maxima only the pooling call is fast in channels_last and picks the first among equals.
-    return x.mean((3, 4)), F.adaptive_max_pool2d(x.flatten(0, 1), 1).view(x.shape[:3])
+    # Channels last, so that the mean's gradient lies in memory as the current does; of all maxima only the pooling call is
+    # fast there and picks the first among equals.
+    return x.movedim(2, -1).mean((2, 3)), F.adaptive_max_pool2d(x.flatten(0, 1), 1).view(x.shape[:3])
 
 
 def step_statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,14 +54,14 @@ class ReleasedAttention(FactorAttention):
     def forward(self, x: Tensor) -> Tensor:
         """Current [T,B,C,H,W] or [T,B,F] -> re-weighted current, same shape, dtype and memory format."""
         if self.time is not None or self.channel is not None:
-            scale = self._scale(*plane_statistics(x))
+            scale = self.scale(*plane_statistics(x))
             x = x * scale.to(x.dtype).view(scale.shape + (1,) * (x.ndim - 3))
         if self.space is not None:
             mean, maximum = x.mean(2).mean(0), x.max(2).values.max(0).values
             x = x * gate(self.space(mean, maximum), self.gain).to(x.dtype)[:, None]
         return x.relu() if self.relu else x
 
-    def _scale(self, mean: Tensor, maximum: Tensor) -> Tensor:
+    def scale(self, mean: Tensor, maximum: Tensor) -> Tensor:
         """TA's and CA's factors together, [T,B,C] or [T,B,1], from the statistics [T,B,C] of each plane."""
         if self.time is None:
             return self._channel_gate(mean, maximum)[None]

@@ -4,11 +4,11 @@ Inner loops run over neighbouring neurons without a branch, so that the compiler
 comes in as its 16 bits (uint16). Knows no torch, no threads and no layouts.
 
 `constants` is (keep, gain, bias, edge, v_th, slope, offset): a membrane u above `edge` fires and becomes
-slope·u + offset.
+slope·u + offset. `rates` [2,T] holds keep and gain of every step, which may be learned, and goes before those two.
 Backward, with gv = dL/dv[t] and g the surrogate at u[t] - v_th:
     dL/du = gs·g + gv·dv/du,  dv/du = (slope if fired else 1) + g·(slope·u + offset - u)   (second term 0 when detached)
     dL/dx = gain·dL/du,  gv of the step before = keep·dL/du
-    dL/dkeep = Σ dL/du·v of the step before,  dL/dgain = Σ dL/du·x   (where the leak is learned)
+    dL/dkeep = Σ dL/du·v of the step before,  dL/dgain = Σ dL/du·x   (of every step, where they are learned)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numba.extending import overload
 
 BLOCK = 2048  # neurons per pass over time: their membrane stays in the first-level cache
 SCRATCH = 1 << 16  # membranes of a block over all steps (backward), to stay in the second-level cache
+GROUP = 64  # neurons whose shares in the gradient of a learned rate are added up here; divides where threads begin
 
 
 def widen(value: Any) -> Any:
@@ -58,16 +59,39 @@ def _narrow(value: Any, like: Any) -> Any:
     return to_bits if isinstance(like, types.Integer) else unchanged
 
 
+def exponential(value: Any) -> Any:
+    """e^value; in single precision as plain arithmetic, which becomes vector code where a call of `exp` does not."""
+    raise NotImplementedError("compiled code only")
+
+
+@overload(exponential)
+def _exponential(value: Any) -> Any:
+    def single(value: Any) -> Any:  # 2^n · e^r with |r| <= ln 2 / 2, by the polynomial of Cephes' expf
+        bounded = min(max(value, np.float32(-87.0)), np.float32(88.0))
+        n = np.floor(bounded * np.float32(1.44269504088896341) + np.float32(0.5))
+        r = bounded - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+        p = np.float32(1.9875691500e-4) * r + np.float32(1.3981999507e-3)
+        p = (p * r + np.float32(8.3334519073e-3)) * r + np.float32(4.1665795894e-2)
+        p = ((p * r + np.float32(1.6666665459e-1)) * r + np.float32(5.0000001201e-1)) * r * r + r + np.float32(1.0)
+        whole = np.uint32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+        return p * whole if value == value else value
+
+    def double(value: Any) -> Any:
+        return math.exp(value)
+
+    return single if value == types.float32 else double
+
+
 @njit(cache=True, nogil=True)
-def forward(x, v, spikes, start, stop, constants, one):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def forward(x, v, spikes, start, stop, rates, constants, one):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """`v` [N] is advanced in place from before the first to after the last step."""
-    keep, gain, bias, edge, _, slope, offset = constants
+    _, _, bias, edge, _, slope, offset = constants
     zero = one - one
     for first in range(start, stop, BLOCK):
         last = min(first + BLOCK, stop)
         membrane = v[first:last]
         for t in range(len(x)):
-            current, fired = x[t, first:last], spikes[t, first:last]
+            current, fired, keep, gain = x[t, first:last], spikes[t, first:last], rates[0, t], rates[1, t]
             for j in range(len(membrane)):
                 u = keep * membrane[j] + gain * widen(current[j]) + bias
                 fires = u > edge
@@ -75,7 +99,7 @@ def forward(x, v, spikes, start, stop, constants, one):  # type: ignore[no-untyp
                 membrane[j] = slope * u + offset if fires else u
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")  # a division that asks for zeros first is no vector code
 def surrogate_gradient(u, g, v_th, scale, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """g[j] = derivative at u[j] - v_th; formulas and numbers as in `snn.surrogates`."""
     real = g.dtype.type
@@ -93,7 +117,7 @@ def surrogate_gradient(u, g, v_th, scale, number):  # type: ignore[no-untyped-de
             g[j] = half * scale / (one + y * y)
     elif number == 3:
         for j in range(len(u)):
-            y = one / (one + math.exp(-scale * (u[j] - v_th)))
+            y = one / (one + exponential(-scale * (u[j] - v_th)))
             g[j] = scale * y * (one - y)
     else:
         for j in range(len(u)):
@@ -102,13 +126,13 @@ def surrogate_gradient(u, g, v_th, scale, number):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def membranes(x, v0, scratch, first, last, constants):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def membranes(x, v0, scratch, first, last, rates, constants):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """scratch[t, j] = u[t] of neuron first + j, by the same arithmetic as `forward`."""
-    keep, gain, bias, edge, _, slope, offset = constants
+    _, _, bias, edge, _, slope, offset = constants
     before = v0[first:last].copy()
     for t in range(len(x)):
         # Slices of the last axis only: of others the compiler would not know that neighbours lie side by side.
-        current, u = x[t, first:last], scratch[t, : last - first]
+        current, u, keep, gain = x[t, first:last], scratch[t, : last - first], rates[0, t], rates[1, t]
         for j in range(len(before)):
             u[j] = keep * before[j] + gain * widen(current[j]) + bias
             before[j] = slope * u[j] + offset if u[j] > edge else u[j]
@@ -131,35 +155,41 @@ def hand_back(g, grad_x, carried, keep, gain):  # type: ignore[no-untyped-def]  
         carried[j] = keep * g[j]
 
 
-@njit(cache=True, nogil=True)
-def through_leak(g, x, before, grad_keep, grad_gain, edge, slope, offset):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Adds to dL/dkeep and dL/dgain; `before` is u of the step before, or with an infinite `edge` v itself."""
-    for j in range(len(before)):
-        grad_keep[j] += g[j] * (slope * before[j] + offset if before[j] > edge else before[j])
-        grad_gain[j] += g[j] * widen(x[j])
+@njit(cache=True, nogil=True, fastmath={"reassoc"})  # a sum in any order: that is what makes it vector code
+def through_rates(g, x, before, grad_keep, grad_gain, edge, slope, offset):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Every group's share in dL/dkeep and dL/dgain; `before` is u of the step before, or with an infinite `edge` v itself."""
+    for group in range(len(grad_keep)):
+        first, last = GROUP * group, min(GROUP * group + GROUP, len(before))
+        u, current, through = before[first:last], x[first:last], g[first:last]
+        by_keep, by_gain = g.dtype.type(0), g.dtype.type(0)
+        for j in range(len(u)):
+            by_keep += through[j] * (slope * u[j] + offset if u[j] > edge else u[j])
+            by_gain += through[j] * widen(current[j])
+        grad_keep[group], grad_gain[group] = by_keep, by_gain
 
 
 @njit(cache=True, nogil=True)
-def backward(grad_spikes, x, v0, grad_v, grad_x, grad_rates, start, stop, constants, scale, reset, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """`grad_v` [N] is taken in place from the last v back to the first. `grad_rates` [2,N] receives every neuron's
-    dL/dkeep and dL/dgain; [2,0] where they are constants.
+def backward(grad_spikes, x, grad_x, v0, grad_v, grad_rates, start, stop, rates, constants, scale, reset, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """`grad_v` [N] is taken in place from the last v back to the first. `grad_rates` [2,T,groups of neurons] receives
+    shares in dL/dkeep and dL/dgain; nothing where there are no groups.
 
     The inner loops are functions of their own: in one body the compiler, unsure what overlaps, gives up on vector code.
     """
-    keep, gain, _, edge, v_th, slope, offset = constants
-    steps, learns, never = len(x), grad_rates.shape[1] > 0, v0.dtype.type(np.inf)
-    block = max(64, min(BLOCK, SCRATCH // max(steps, 1)))
+    _, _, _, edge, v_th, slope, offset = constants
+    steps, learns, never = len(x), grad_rates.shape[2] > 0, v0.dtype.type(np.inf)
+    block = min(BLOCK, max(1, SCRATCH // max(steps, 1) // GROUP) * GROUP)
     scratch, surrogate = np.empty((steps, block), v0.dtype), np.empty(block, v0.dtype)
     for first in range(start, stop, block):
         last = min(first + block, stop)
         g, carried = surrogate[: last - first], grad_v[first:last]
-        membranes(x, v0, scratch, first, last, constants)
+        membranes(x, v0, scratch, first, last, rates, constants)
         for t in range(steps - 1, -1, -1):
             u = scratch[t, : last - first]
             surrogate_gradient(u, g, v_th, scale, number)
             through_neuron(grad_spikes[t, first:last], u, carried, g, edge, slope, offset, reset)
             if learns:
                 before = scratch[t - 1, : last - first] if t else v0[first:last]
-                by_keep, by_gain, above = grad_rates[0, first:last], grad_rates[1, first:last], edge if t else never
-                through_leak(g, x[t, first:last], before, by_keep, by_gain, above, slope, offset)
-            hand_back(g, grad_x[t, first:last], carried, keep, gain)
+                groups, above = slice(first // GROUP, -(-last // GROUP)), edge if t else never
+                by_keep, by_gain = grad_rates[0, t, groups], grad_rates[1, t, groups]
+                through_rates(g, x[t, first:last], before, by_keep, by_gain, above, slope, offset)
+            hand_back(g, grad_x[t, first:last], carried, rates[0, t], rates[1, t])

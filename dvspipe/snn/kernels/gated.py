@@ -14,7 +14,8 @@ from torch import Tensor
 from dvspipe.snn.attention.paper import PaperAttention
 from dvspipe.snn.attention.slot import Attention
 from dvspipe.snn.kernels import gated_loops
-from dvspipe.snn.kernels.cpu import constants_of
+from dvspipe.snn.kernels.constants import constants_of
+from dvspipe.snn.kernels.cpu import refusal
 from dvspipe.snn.lif import LIF
 
 FEATURE_MAPS = 5  # axes of a current [T,B,C,H,W]
@@ -24,6 +25,8 @@ def takes(x: Tensor, lif: LIF, attention: Attention | None) -> bool:
     """Whether this kernel runs the current `x`: feature maps in float32 on the CPU, no gradient wanted, constant neurons, and
     nobody listening to the scores, which it never makes as tensors.
     """
+    if lif.kernels != "auto" or refusal(x) is not None:
+        return False
     return (
         isinstance(attention, PaperAttention)
         and attention.on_membrane
@@ -31,6 +34,7 @@ def takes(x: Tensor, lif: LIF, attention: Attention | None) -> bool:
         and x.dtype == torch.float32
         and x.device.type == "cpu"
         and not torch.is_grad_enabled()
+        and type(lif) is LIF  # not one whose spikes have gradients and thresholds of their own
         and lif.w is None
         and lif.neuron.adapt == "none"
         and not any(part._forward_hooks for part in (attention.channel, attention.space) if part is not None)
@@ -52,21 +56,23 @@ def gated_scan(x: Tensor, v: Tensor | None, lif: LIF, attention: Any) -> tuple[T
         spikes.view(rows).numpy(),
         (height, width),
         constants_of(x, lif.neuron),
-        _channel(attention),
-        _space(attention),
+        channel_weights(attention),
+        space_weights(attention),
         np.float32(attention.gain),
         attention.relu,
     )
     return spikes.permute(0, 1, 4, 2, 3), membrane.permute(0, 3, 1, 2)
 
 
-def _channel(attention: PaperAttention) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def channel_weights(attention: PaperAttention) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(w0, w1) of channel attention as `gated_loops` takes them, empty where there is none."""
     if attention.channel is None:
         return np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
     return _weight(attention.channel.w0.weight), _weight(attention.channel.w1.weight)
 
 
-def _space(attention: PaperAttention) -> NDArray[np.float32]:
+def space_weights(attention: PaperAttention) -> NDArray[np.float32]:
+    """[2,k,k] of spatial attention, likewise."""
     if attention.space is None:
         return np.empty((0, 0, 0), np.float32)
     return _weight(attention.space.conv.weight[0])

@@ -61,25 +61,31 @@ def weigh_channels(v, gates, means, maxima):  # type: ignore[no-untyped-def]  # 
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def place_gates(planes, kernel, gain, gates):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """gates [H,W] = gain · sigmoid(kernel [2,k,k] over the two `planes` [2,H,W], zeros outside)."""
+def place_gates(planes, kernel, gain, padded, sums, gates):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """gates [H,W] = gain · sigmoid(kernel [2,k,k] over the two `planes` [2,H,W], zeros outside).
+
+    With zeros around them (`padded` [2,H+k,W+k-1], nothing else is ever written there) all rows are one long one, and
+    every weight meets it in one loop; what `sums` [H·(W+k-1)] holds between two rows belongs to nobody.
+    """
     height, width = gates.shape
     size = kernel.shape[1]
-    reach = size // 2
+    reach, wide = size // 2, padded.shape[2]
+    sums[:] = 0.0
+    for plane in range(2):
+        for i in range(height):
+            inner, source = padded[plane, i + reach, reach : reach + width], planes[plane, i]
+            for j in range(width):
+                inner[j] = source[j]
+        line = padded[plane].reshape(padded[plane].size)
+        for down in range(size):
+            for right in range(size):
+                weight, first = kernel[plane, down, right], down * wide + right
+                shifted = line[first : first + len(sums)]
+                for j in range(len(sums)):
+                    sums[j] += weight * shifted[j]
     for i in range(height):
-        row = gates[i]
-        row[:] = 0.0
-        for plane in range(2):
-            for down in range(max(0, reach - i), min(size, height + reach - i)):
-                source = planes[plane, i + down - reach]
-                for right in range(size):
-                    weight, shift = kernel[plane, down, right], right - reach
-                    first, last = max(0, -shift), max(0, min(width, width - shift))
-                    inner, shifted = row[first:last], source[first + shift : last + shift]
-                    for j in range(len(inner)):
-                        inner[j] += weight * shifted[j]
         for j in range(width):
-            row[j] = gain / (1.0 + math.exp(-row[j]))
+            gates[i, j] = gain / (1.0 + math.exp(-sums[i * wide + j]))
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -96,24 +102,43 @@ def fire(v, gates, spikes, edge, slope, offset, rectified):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def gated_scan(x, v, spikes, shape, constants, channel, space, gains, rectified):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Steps `v` [B,P,C] through x [T,B,P,C] in place, into spikes [T,B,P,C]; `shape` is (H,W).
+def gated_step(x, v, spikes, constants, channel, space, gains, rectified, scratch):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """One step of one sample: `v` [P,C] goes on in place by x [P,C], into spikes [P,C]; `scratch` as `scratch_for` makes it.
 
     `channel` (w0, w1), empty arrays where there is no channel attention; `space` [2,k,k] likewise.
     """
     keep, gain, bias, edge, _, slope, offset = constants
     w0, w1 = channel
-    pixels, channels = x.shape[2], x.shape[3]
-    total, largest, by_channel = np.empty(channels, v.dtype), np.empty(channels, v.dtype), np.ones(channels, v.dtype)
-    planes, by_place = np.empty((2, shape[0], shape[1]), v.dtype), np.ones(shape, v.dtype)
-    flat = planes.reshape(2, pixels)
-    for b in range(v.shape[0]):
-        for t in range(len(x)):
-            integrate(x[t, b], v[b], total, largest, keep, gain, bias)
-            if len(w0):
-                channel_gates(total, largest, pixels, w0, w1, gains, by_channel)
-            if len(w0) or len(space):
-                weigh_channels(v[b], by_channel, flat[0], flat[1])
-            if len(space):
-                place_gates(planes, space, gains, by_place)
-            fire(v[b], by_place.reshape(pixels), spikes[t, b], edge, slope, offset, rectified)
+    by_channel, planes, padded, sums, by_place = scratch
+    flat = planes.reshape(2, len(v))
+    integrate(x, v, by_channel[0], by_channel[1], keep, gain, bias)
+    if len(w0):
+        channel_gates(by_channel[0], by_channel[1], len(v), w0, w1, gains, by_channel[2])
+    if len(w0) or len(space):
+        weigh_channels(v, by_channel[2], flat[0], flat[1])
+    if len(space):
+        place_gates(planes, space, gains, padded, sums, by_place)
+    fire(v, by_place.reshape(len(v)), spikes, edge, slope, offset, rectified)
+
+
+@njit(cache=True, nogil=True)
+def scratch_for(v, shape, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """What steps of `v` [P,C], P pixels of `shape` (H,W), work in: sum, maximum and gate [3,C] of channels; mean and
+    maximum [2,H,W] of pixels, what `place_gates` needs for kernels of `size`, and gate [H,W] of pixels. Gates that no
+    attention makes stay 1.
+    """
+    height, width = shape
+    wide = width + max(size, 1) - 1
+    by_channel, planes = np.ones((3, v.shape[1]), v.dtype), np.empty((2, height, width), v.dtype)
+    padded, sums = np.zeros((2, height + max(size, 1), wide), v.dtype), np.empty(height * wide, v.dtype)
+    return by_channel, planes, padded, sums, np.ones(shape, v.dtype)
+
+
+@njit(cache=True, nogil=True)
+def gated_scan(x, v, spikes, shape, constants, channel, space, gains, rectified):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Steps `v` [B,P,C] through x [T,B,P,C] in place, into spikes [T,B,P,C]; `shape` is (H,W)."""
+    if len(v):
+        scratch = scratch_for(v[0], shape, space.shape[1])
+        for b in range(len(v)):
+            for t in range(len(x)):
+                gated_step(x[t, b], v[b], spikes[t, b], constants, channel, space, gains, rectified, scratch)

@@ -33,13 +33,14 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return _pools.get(workers) or _pools.setdefault(workers, ThreadPoolExecutor(workers, "dvspipe-kernel"))
 
 
-def split(work: Callable[[int, int], None], count: int, cost: int) -> None:
+def split(work: Callable[[int, int], None], count: int, cost: int, align: int = ALIGN) -> None:
     """Calls `work(start, stop)` over [0, count) on `torch.get_num_threads()` threads, the caller being one of them.
 
-    `cost` is the number of elements touched in all: small work stays on the caller's thread.
+    `cost` is the number of elements touched in all: small work stays on the caller's thread. Parts begin at multiples of
+    `align`.
     """
     threads = 1 if cost < SMALL else torch.get_num_threads()
-    share = -(-count // (threads * ALIGN)) * ALIGN
+    share = -(-count // (threads * align)) * align
     parts = [(start, min(start + share, count)) for start in range(0, count, share)] if count else []
     handed = [_pool(threads - 1).submit(work, *part) for part in parts[1:]]
     for part in parts[:1]:

@@ -69,10 +69,11 @@ class AttendedConv(nn.Module):
         """One; kept are batch norm's input, the current, the spikes and, of pooling, its result and 64-bit indices."""
         channels, pixels = self.conv.out_channels, self.size[0] * self.size[1]
         neurons = channels * pixels
-        pooled = 0 if isinstance(self.pool, nn.Identity) else 3 * channels * self.out_size[0] * self.out_size[1]
+        pooled = 0 if isinstance(self.pool, nn.Identity) else channels * self.out_size[0] * self.out_size[1]
         macs, kept = self.conv.weight.numel() * pixels, 3 * neurons + pooled
         leaving, attended = POOLED if pooled else "", (channels, *self.size)
-        return [Part("conv", (self,), neurons, macs, neurons, kept, self.attention, attended, leaving=leaving)]
+        gate, places = self.attention, pooled
+        return [Part("conv", (self,), neurons, macs, neurons, kept, gate, attended, leaving=leaving, places=places)]
 
 
 class HiddenLayer(nn.Module):

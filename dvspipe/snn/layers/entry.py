@@ -67,12 +67,13 @@ class FirstNeurons(SpikingLayer):
                 neurons,
                 0,
                 neurons,
-                pooled + 2 * neurons + 3 * leaving,
+                pooled + 2 * neurons + leaving,
                 self.spiking.attention,
                 self.shape,
                 in_neurons=True,
                 source="",
                 leaving=POOLED if leaving else "",
+                places=leaving,
             )
         ]
 
@@ -99,5 +100,5 @@ class Pool(nn.Module):
 
     def parts(self) -> list[Part]:
         """Neither weights nor neurons; kept are what comes in, what leaves and, of a maximum, its place (64 bits)."""
-        kept = self.values + (3 if isinstance(self.pool, nn.MaxPool2d) else 1) * self.left
-        return [Part("pool", (), 0, 0, self.left, kept, source=POOLED, leaving=POOLED, real=self.real)]
+        kept, places = self.values + self.left, self.left if isinstance(self.pool, nn.MaxPool2d) else 0
+        return [Part("pool", (), 0, 0, self.left, kept, source=POOLED, leaving=POOLED, real=self.real, places=places)]

@@ -66,14 +66,14 @@ class ResidualBlock(nn.Module):
         attention = kit.gate(outside)  # first, as in `ConvLayer`
         self.lif1, self.lif2 = kit.lif(), kit.lif()
         self.weights1 = conv_norm(channels, 3, stride, kit, start)
-        self.weights2 = conv_norm((outside, outside), 3, 1, kit, start * second_gamma)
+        self.weights2 = conv_norm((outside, outside), 3, 1, kit, start * second_gamma, branches=2)
         self.attention = attention
         self.shortcut: nn.Module = nn.Identity()
         if (stride != 1 or inside != outside) and pooled:
             pool = nn.AvgPool2d(stride, ceil_mode=True)  # rounds up as the strided convolution does
-            self.shortcut = nn.Sequential(pool, conv_norm(channels, 1, 1, kit, start))
+            self.shortcut = nn.Sequential(pool, conv_norm(channels, 1, 1, kit, start, branches=2))
         elif stride != 1 or inside != outside:
-            self.shortcut = conv_norm(channels, 1, stride, kit, start)
+            self.shortcut = conv_norm(channels, 1, stride, kit, start, branches=2)
 
     @property
     def live(self) -> bool:

@@ -48,6 +48,7 @@ class PlainBlock(nn.Module):
     """
 
     real = False  # whether no spikes leave: set where a SEW block lets through what is none (GAC)
+    _added = 2  # branches that are added before neurons: tdBN halves their variance
     _leaving = ""  # name under "lif2" of what leaves, where that is not these neurons' spikes
 
     def __init__(
@@ -58,11 +59,11 @@ class PlainBlock(nn.Module):
         self.size, self.out_size = size, half(size) if stride == 2 else size
         self.weights1 = conv_norm(channels, 3, stride, kit)
         self.lif1 = Spiking(kit.lif(), None)
-        self.weights2 = conv_norm((outside, outside), 3, 1, kit, second_gamma)
+        self.weights2 = conv_norm((outside, outside), 3, 1, kit, second_gamma, self._added)
         self.lif2 = Spiking(kit.lif(), kit.gate(outside))
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels[0] != outside:
-            self.shortcut = conv_norm(channels, 1, stride, kit)
+            self.shortcut = conv_norm(channels, 1, stride, kit, branches=self._added)
 
     @property
     def live(self) -> bool:
@@ -134,6 +135,7 @@ class SewBlock(PlainBlock):
     The probe hears "lif1", "lif2", where there is one "shortcut", and as "lif2.pooled" where not 0 is passed on.
     """
 
+    _added = 1  # each branch has neurons of its own
     _leaving = POOLED
 
     def __init__(
@@ -199,4 +201,4 @@ class SpikePool(nn.Module):
         """Neither weights nor neurons; kept are the maxima and their places, 64 bits each."""
         channels, height, width = self.out_shape
         values = channels * height * width
-        return [Part("pool", (), 0, 0, values, 3 * values, source=POOLED, leaving=POOLED, real=self.real)]
+        return [Part("pool", (), 0, 0, values, values, source=POOLED, leaving=POOLED, real=self.real, places=values)]

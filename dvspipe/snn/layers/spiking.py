@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvspipe.snn.attention.slot import Attention, Memory
-from dvspipe.snn.kernels import gated
+from dvspipe.snn.kernels import attended, gated, membrane
 from dvspipe.snn.kit import Kit
 from dvspipe.snn.layers.over_time import POOLED, Probe, check_live, report
 from dvspipe.snn.layers.parts import Part
@@ -46,10 +46,15 @@ class Spiking(nn.Module):
 
     def forward(self, current: Tensor, state: LayerState | None) -> tuple[Tensor, LayerState]:
         """Current [T,B,...] -> (spikes [T,B,...], state after the last step)."""
+        v, memory = (state.v, state.memory) if state else (None, ())
+        if self.attention is not None and attended.takes(current, self.lif, self.attention):
+            spikes, v = attended.attended_scan(current, v, self.lif, self.attention)
+            return spikes, LayerState(v, memory)
         current, memory = self._weigh(current, state)
-        v = state.v if state else None
         if gated.takes(current, self.lif, self.attention):
             spikes, v = gated.gated_scan(current, v, self.lif, self.attention)
+        elif membrane.takes(current, self.lif, self.attention):
+            spikes, v = membrane.membrane_scan(current, v, self.lif, self.attention)
         else:
             spikes, v = self.lif(current, v, self._membrane())
         return spikes, LayerState(v, memory)
@@ -157,7 +162,7 @@ class ConvLayer(SpikingLayer):
         channels, computed = self.conv.out_channels, self.conv.out_channels * self.size[0] * self.size[1]
         pooled = 0 if isinstance(self.pool, nn.Identity) else computed
         leaving = 0 if self.leave is None else channels * self.out_size[0] * self.out_size[1]
-        kept, attended = computed + pooled + 2 * self.neurons + 3 * leaving, (channels, *self.neuron_size)
+        kept, attended = computed + pooled + 2 * self.neurons + leaving, (channels, *self.neuron_size)
         attention = self.spiking.attention
         return [
             Part(
@@ -171,6 +176,7 @@ class ConvLayer(SpikingLayer):
                 attended,
                 in_neurons=True,
                 leaving=POOLED if self.leave is not None else "",
+                places=leaving,
             )
         ]
 

@@ -25,10 +25,14 @@ def half(size: Size) -> Size:
     return -(-size[0] // 2), -(-size[1] // 2)
 
 
-def conv_norm(channels: tuple[int, int], kernel: int, stride: int, kit: Kit, gamma: float = 1.0) -> nn.Sequential:
-    """Convolution without bias that keeps the size (over `stride`, rounded up), then norm starting at `gamma`."""
+def conv_norm(
+    channels: tuple[int, int], kernel: int, stride: int, kit: Kit, gamma: float = 1.0, branches: int = 1
+) -> nn.Sequential:
+    """Convolution without bias that keeps the size (over `stride`, rounded up), then norm starting at `gamma`; `branches` as
+    in `Kit.norm2d`.
+    """
     conv = nn.Conv2d(*channels, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(conv, kit.norm2d(channels[1], gamma))
+    return nn.Sequential(conv, kit.norm2d(channels[1], gamma, branches))
 
 
 class Stem(nn.Module):

@@ -76,9 +76,21 @@ def build_network(name: str, **settings: Any) -> Network:
             f"network '{name}' has no stem that an encoder could add to (gac, direct-lif, hybrid with a stem of its own): "
             f"use one of {with_stem}"
         )
+    _check_event_parts(name, settings)
     kit = make_kit(NETWORKS[name].DEFAULTS | {key: each for key, each in settings.items() if key in supplies})
     make: Any = NETWORKS[name]  # each kind of network has settings of its own
     return make(kit, **{key: each for key, each in settings.items() if key not in supplies})
+
+
+def _check_event_parts(name: str, settings: dict[str, Any]) -> None:
+    """Raises `UsageError` where a head or stem is asked of a network that has no place for it."""
+    plain = {"head": "spiking", "stem": "conv2d"}
+    asked = [f"{key} = '{settings[key]}'" for key, usual in plain.items() if settings.get(key, usual) != usual]
+    if asked and not NETWORKS[name].FOR_EVENTS:
+        takers = ", ".join(each for each, kind in NETWORKS.items() if kind.FOR_EVENTS)
+        raise UsageError(
+            f"network '{name}' has no place for {' and '.join(asked)}: use one of {takers}, or leave it out"
+        )
 
 
 def make_kit(settings: dict[str, Any]) -> Kit:

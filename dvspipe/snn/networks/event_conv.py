@@ -8,8 +8,10 @@ from typing import ClassVar
 
 from dvspipe.errors import UsageError
 from dvspipe.snn.kit import Kit
+from dvspipe.snn.layers.head import AnnHead, check_head
 from dvspipe.snn.layers.spiking import ConvLayer, FullLayer
-from dvspipe.snn.networks.network import Network, check_positive
+from dvspipe.snn.layers.time_stack import stack_of
+from dvspipe.snn.networks.network import Layer, Network, check_positive
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,15 @@ class Table:
 
 
 class EventConvNet(Network):
-    """The layers of `table`: conv1, conv2, ..., then fc1 and out, all spiking.
+    """The layers of `table`: conv1, conv2, ..., then fc1 and out, all spiking; or the kit's `head` "ann" in place of the last
+    two, and its `stem` "conv3d" before the first.
 
     `kit` has T of a clip (part of temporal attention's parameters), neuron and attention; `size` (H,W) of a frame (None:
     the published one), `width` scales channels and hidden layer. Raises `UsageError` for settings that do not fit.
     """
 
     table: ClassVar[Table]
+    FOR_EVENTS = True
 
     def __init__(
         self,
@@ -51,10 +55,18 @@ class EventConvNet(Network):
     ) -> None:
         here = self._checked(size)
         check_positive(classes=classes, in_channels=in_channels, width=width)
-        convolutions = self._convolutions(in_channels, here, width, kit)
+        check_head(kit.head)
+        stack = stack_of(kit.stem, kit.stem_bins)
+        stem: dict[str, Layer] = {} if stack is None else {"stem": stack}
+        convolutions = self._convolutions(in_channels * (1 if stack is None else stack.bins), here, width, kit)
         last = list(convolutions.values())[-1]
-        full = self._full(last.conv.out_channels * prod(last.out_size), classes, width, kit)
-        super().__init__({**convolutions, **full}, (in_channels, *here))
+        features = last.conv.out_channels * prod(last.out_size)
+        full = (
+            self._full(features, classes, width, kit)
+            if kit.head == "spiking"
+            else self._head(features, classes, width, kit)
+        )
+        super().__init__({**stem, **convolutions, **full}, (in_channels, *here))
 
     def _checked(self, size: tuple[int, int] | None) -> tuple[int, int]:
         height, width = (int(side) for side in size or self.table.size)
@@ -77,9 +89,15 @@ class EventConvNet(Network):
             here, in_channels = conv.out_size, channels
         return layers
 
+    def _hidden(self, features: int, width: float) -> int:
+        return max(1, features // 4 if self.table.hidden is None else round(self.table.hidden * width))
+
+    def _head(self, features: int, classes: int, width: float, kit: Kit) -> dict[str, AnnHead]:
+        """In place of the full layers, as wide as they are."""
+        return {"head": AnnHead((features,), self._hidden(features, width), classes, kit.steps, kit.window)}
+
     def _full(self, features: int, classes: int, width: float, kit: Kit) -> dict[str, FullLayer]:
-        table, layers = self.table, {}
-        hidden = max(1, features // 4 if table.hidden is None else round(table.hidden * width))
+        table, layers, hidden = self.table, {}, self._hidden(features, width)
         for name, outputs, votes in (("fc1", hidden, 1), ("out", classes * table.votes, table.votes)):
             layers[name] = FullLayer((features, outputs), kit, bare=table.bare, dropout=table.dropout, votes=votes)
             features = outputs

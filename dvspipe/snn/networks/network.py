@@ -29,11 +29,13 @@ def check_positive(**numbers: float) -> None:
 
 class Network(nn.Module):
     """`layers` in order; `frame_shape` is (C,H,W) of a frame. `DEFAULTS` are what a kind of network takes of a `Kit`
-    where nothing else is said; `HAS_STEM`, that its first layers are a stem and what the kit puts behind it.
+    where nothing else is said; `HAS_STEM`, that its first layers are a stem and what the kit puts behind it; `FOR_EVENTS`,
+    that it takes the kit's `head` and `stem`.
     """
 
     DEFAULTS: ClassVar[dict[str, Any]] = {"neuron": "ma-snn"}
     HAS_STEM: ClassVar[bool] = False
+    FOR_EVENTS: ClassVar[bool] = False
 
     def __init__(self, layers: Mapping[str, Layer], frame_shape: tuple[int, int, int]) -> None:
         super().__init__()
