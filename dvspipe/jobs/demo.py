@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from dvspipe.jobs.archives import find_or_make
 from dvspipe.jobs.evaluate import evaluate_run, notes, summarise
 from dvspipe.jobs.live import Played, Playing, play
+from dvspipe.jobs.real_recordings import recordings_folder
 from dvspipe.jobs.runs import Run, load_run, new_folder
 from dvspipe.jobs.train import train
 from dvspipe.recipes import load_recipe
@@ -66,10 +66,8 @@ def _uncut(archive: Archive) -> Path:
 
 
 def _real() -> list[Path]:
-    """Real camera recordings, where `$DVSPIPE_RECORDINGS_DIR` or ../shared/recordings has them."""
-    named = os.environ.get("DVSPIPE_RECORDINGS_DIR")
-    folder = Path(named) if named else Path(__file__).parents[3] / "shared" / "recordings"
-    return [path for name in REAL if (path := folder / name).is_file()]
+    """Real camera recordings, where there are some."""
+    return [path for name in REAL if (path := recordings_folder() / name).is_file()]
 
 
 def title(source: Path) -> str:

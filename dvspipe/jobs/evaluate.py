@@ -8,14 +8,15 @@ from typing import Any
 
 from dvspipe.encoders.image_network import ImageNetwork
 from dvspipe.errors import RunError
-from dvspipe.jobs.data import check_trained_on, open_data
+from dvspipe.jobs.data import check_trained_on
+from dvspipe.jobs.elsewhere import data_of, differences
 from dvspipe.jobs.looking import look
 from dvspipe.jobs.looking_at_images import look_at_image
 from dvspipe.jobs.runs import EVALUATION, Run, load_run, machine, read_history, write_json
 from dvspipe.learn.evaluation import evaluate_network
 from dvspipe.learn.image_evaluation import evaluate_images
 from dvspipe.recipes import TrainSettings, load_card
-from dvspipe.show.progress import progress
+from dvspipe.show.progress import progress, say
 from dvspipe.show.report import RunSummary, write_report
 
 
@@ -72,8 +73,12 @@ def compared(ours: dict[str, Any], theirs: dict[str, Any], run: str) -> dict[str
 
 def evaluate_run(run: Run, quiet: bool = False) -> dict[str, Any]:
     """The figures alone; also written to RUN/evaluation.json."""
-    data = open_data(run.recipe)
+    data = data_of(run)
     check_trained_on(data, run)
+    differs = differences(run, data)
+    if not quiet:
+        for line in differs:
+            say(f"differs: {line}")
     loader, readout = data.testing(), run.recipe.snn.readout
     with progress(f"evaluate {run.name}", quiet) as report:
 
@@ -85,7 +90,7 @@ def evaluate_run(run: Run, quiet: bool = False) -> dict[str, Any]:
         else:
             clips = run.frames.clips
             result = evaluate_network(run.model, loader, run.classes, clips, run.bin_us, readout, on_batch)
-    result["machine"] = machine()
+    result |= {"machine": machine(), "differs": differs}
     write_json(run.path / EVALUATION, result)
     return result
 

@@ -28,6 +28,7 @@ from dvspipe.metrics.live import LiveRecord
 from dvspipe.show.moment import Label
 from dvspipe.snn.looking_on import Onlooker
 from dvspipe.snn.resting import rested
+from dvspipe.snn.sparse_step import quickest_step
 
 LOOK_S = 0.1  # least time from one look into the network to the next
 
@@ -76,7 +77,9 @@ class Session:
         self.settings, self.settings_from = decision_settings(run)
         self.decider = Decider(self.settings, len(run.classes), run.bin_us / 1000, run.model.spiking_out)
         self.network: Stepwise | SlidingClip | Blocks | ClipBatches = (
-            in_blocks(run.model, run.n_bins) if how.block > 1 else stepper(run.model, run.n_bins, rested)  # type: ignore[arg-type]
+            in_blocks(run.model, run.n_bins)  # type: ignore[arg-type]
+            if how.block > 1
+            else stepper(quickest_step(run.model), run.n_bins, rested)
         )
         self.onlooker = Onlooker(run.model) if how.looking else None
         self.record = LiveRecord()

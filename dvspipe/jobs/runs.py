@@ -2,6 +2,7 @@
 
 RUN/run.json            command, versions, machine, data, seed
 RUN/best.safetensors    weights of the best validation epoch, with recipe, classes and sensor in the metadata
+RUN/last.safetensors    weights of the last epoch, once it is trained
 RUN/last.ckpt           where --resume continues
 RUN/metrics.jsonl       one line per epoch
 RUN/evaluation.json     written by evaluate, with report.html
@@ -28,7 +29,7 @@ from dvspipe.encoders.choice import build_encoder
 from dvspipe.encoders.image_network import ImageNetwork
 from dvspipe.errors import RunError
 from dvspipe.files import make_folder
-from dvspipe.learn.checkpoint import fit_weights, load_weights, save_weights, write_whole
+from dvspipe.learn.checkpoint import digest, fit_weights, load_weights, save_weights, write_whole
 from dvspipe.recipes import FramesSettings, Recipe, recipe_from_json
 from dvspipe.snn.networks import Network, build_network
 from dvspipe.snn.networks.choice import NETWORKS
@@ -36,6 +37,7 @@ from dvspipe.snn.neurons import make_neuron
 
 RUN_VERSION = "1"
 BEST, LAST, METRICS, EVALUATION, RUN = "best.safetensors", "last.ckpt", "metrics.jsonl", "evaluation.json", "run.json"
+LAST_WEIGHTS = "last.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +103,26 @@ def network_of(
     return ImageNetwork(encoder, build_network(recipe.snn.network, **settings, **entry, size=(height, width)))
 
 
-def save_run_weights(folder: Path, network: nn.Module, recipe: Recipe, facts: dict[str, Any]) -> None:
-    """Writes best.safetensors; `facts` are name, classes, sensor_size and data."""
+def save_run_weights(folder: Path, network: nn.Module, recipe: Recipe, facts: dict[str, Any], file: str = BEST) -> None:
+    """Writes a run's weights, with a digest of them; `facts` are name, classes, sensor_size and data."""
     metadata = {"run_version": RUN_VERSION, "dvspipe": __version__, "recipe": recipe.model_dump_json()}
-    save_weights(folder / BEST, network, metadata | {key: json.dumps(value) for key, value in facts.items()})
+    metadata["digest"] = digest(network.state_dict())
+    save_weights(folder / file, network, metadata | {key: json.dumps(value) for key, value in facts.items()})
 
 
 def load_run(path: str | Path) -> Run:
-    """A trained run, its network in evaluation mode on the CPU.
+    """A trained run, its network in evaluation mode on the CPU: a run's folder, or the safetensors file that `export` made
+    of one.
 
-    Raises RunError when the folder is missing, incomplete, damaged, or of another run version.
+    Raises RunError when it is missing, incomplete, damaged, or of another run version.
     """
-    folder = Path(path).absolute()
+    place = Path(path).absolute()
+    source, folder = (place, place.parent) if place.is_file() else (place / BEST, place)
     if not folder.is_dir():
         raise RunError(f"{folder}: no such run folder. `dvspipe train` makes one and prints its path.")
-    weights, metadata = load_weights(folder / BEST)
+    weights, metadata = load_weights(source)
+    if "digest" in metadata and metadata["digest"] != digest(weights):
+        raise RunError(f"{source}: the weights are not those that were written. Restore the file or train again.")
     version = metadata.get("run_version")
     if version != RUN_VERSION:
         raise RunError(
@@ -123,14 +130,14 @@ def load_run(path: str | Path) -> Run:
             f"(written by dvspipe {metadata.get('dvspipe', 'unknown')}). Train again, or install that version."
         )
     try:
-        recipe = recipe_from_json(metadata["recipe"], f"{folder / BEST} (recipe)")
+        recipe = recipe_from_json(metadata["recipe"], f"{source} (recipe)")
         facts = {key: json.loads(metadata[key]) for key in ("name", "classes", "sensor_size", "data")}
         channels = int(json.loads(metadata.get("channels", "2")))  # runs before images came had events only
     except (KeyError, json.JSONDecodeError) as error:
-        raise RunError(f"{folder / BEST}: metadata incomplete ({error}). Train again.") from error
+        raise RunError(f"{source}: metadata incomplete ({error}). Train again.") from error
     size = (int(facts["sensor_size"][0]), int(facts["sensor_size"][1]))
     network = network_of(recipe, len(facts["classes"]), size, channels)
-    fit_weights(network, weights, folder / BEST)
+    fit_weights(network, weights, source)
     return Run(folder, facts["name"], recipe, facts["classes"], size, channels, network.eval(), facts["data"])
 
 

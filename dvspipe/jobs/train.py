@@ -6,6 +6,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from torch import nn
 
 from dvspipe.errors import DatasetError, RunError, UsageError
 from dvspipe.jobs.data import open_data
+from dvspipe.jobs.launch import check_same_data, terminable
 from dvspipe.jobs.live_fitting import fit_live
+from dvspipe.jobs.memory_plan import plan_training
+from dvspipe.jobs.resuming import about, folder_to_resume, remove_unfinished, state_to_resume
 from dvspipe.jobs.runs import (
     BEST,
     LAST,
+    LAST_WEIGHTS,
     METRICS,
     RUN,
     command,
@@ -28,16 +33,23 @@ from dvspipe.jobs.runs import (
     network_of,
     new_folder,
     read_history,
-    read_record,
     save_run_weights,
     write_json,
 )
+from dvspipe.jobs.teaching import check_same_teacher, open_teacher
+from dvspipe.jobs.tensorboard import board_of
 from dvspipe.jobs.training import Training
-from dvspipe.learn.checkpoint import fit_weights, load_state, save_state, write_whole
+from dvspipe.jobs.versions import versions
+from dvspipe.learn.batches import check_batch
+from dvspipe.learn.checkpoint import fit_weights, save_state, write_whole
+from dvspipe.learn.engine import WAIT_S, everywhere, lost_processes, start_engine
 from dvspipe.learn.evaluation import untrained_activity
 from dvspipe.learn.loop import Epoch, Trainer, TrainPlan
-from dvspipe.recipes import Recipe, load_recipe, recipe_from_json
+from dvspipe.learn.world import World, this_world
+from dvspipe.recipes import Recipe, load_recipe
 from dvspipe.show.progress import Report, progress, say
+
+LOST_ONE = "another process of this training ended or cannot be reached"
 
 
 def train(
@@ -47,49 +59,91 @@ def train(
     resume: bool = False,
     quiet: bool = False,
     live: bool = True,
+    wait_s: float = WAIT_S,
 ) -> dict[str, Any]:
     """Trains a recipe and returns `run, val_accuracy, epochs, seconds`; `quiet` says nothing meanwhile.
 
     With `live`, a network that runs bin by bin is fitted then: when to decide, on the recordings held out for validation.
+    Started by torchrun or srun, all processes train one network; the first one writes, the others return nothing.
+    `wait_s` bounds how long one waits for another.
 
     Ctrl-C leaves a run that evaluates and resumes. Raises RecipeError, DatasetError, RunError.
     """
-    recipe = load_recipe(pipeline, overrides)
-    name = Path(pipeline).stem
-    folder = _folder_to_resume(name, out, recipe) if resume else None
-    data = open_data(recipe)
-    training = data.training()
-    torch.manual_seed(recipe.train.seed)
-    network = network_of(recipe, len(data.classes), data.sensor_size, data.channels)
-    check_output(network, recipe)
-    if recipe.train.start is not None and not resume:
-        start_from(network, recipe, Path(recipe.train.start))
-    trainer = Trainer(network, training.train, training.val, _plan(recipe))
-    facts = {
-        "name": name,
-        "classes": data.classes,
-        "sensor_size": list(data.sensor_size),
-        "channels": data.channels,
-        "data": {"dataset": recipe.dataset, "fingerprint": data.fingerprint},
-    }
-    if folder is None:
-        nasar = untrained_activity(network, trainer.val)
-        folder = new_folder(name, out)
-        # Untrained weights and a state come first, so that an interrupt at any time leaves a run that works.
-        save_state(folder / LAST, trainer.state())
+    recipe, world = load_recipe(pipeline, overrides), this_world()
+    check_batch(recipe.train.batch, world, recipe.train.accumulate)
+    name, quiet = Path(pipeline).stem, quiet or not world.writes
+    fabric = start_engine(recipe.train.precision, world, wait_s) if world.size > 1 else None
+    with lost_processes(LOST_ONE) if fabric is not None else nullcontext():
+        folder = folder_to_resume(name, out, recipe) if resume else None
+        with fabric.rank_zero_first(local=True) if fabric is not None else nullcontext():
+            data = open_data(recipe)  # what has to be made for it, the first makes
+            training = data.training()
+        check_same_data(everywhere(data.fingerprint, world))
+        torch.manual_seed(recipe.train.seed)
+        network = network_of(recipe, len(data.classes), data.sensor_size, data.channels)
+        check_output(network, recipe)
+        plan_training(network, recipe, world, quiet)
+        if recipe.train.start is not None and not resume:
+            start_from(network, recipe, Path(recipe.train.start))
+        training, teacher, taught_by = open_teacher(recipe, network, data, training)
+        trainer = Trainer(network, training.train, training.val, _plan(recipe), fabric, world, teacher)
+        facts = {
+            "name": name,
+            "classes": data.classes,
+            "sensor_size": list(data.sensor_size),
+            "channels": data.channels,
+            "data": {"dataset": recipe.dataset, "fingerprint": data.fingerprint},
+            **taught_by,
+        }
+        if folder is None:
+            folder = _begin(trainer, network, recipe, facts, training, out)
+        else:
+            check_same_teacher(folder, taught_by)
+            _go_on(trainer, folder, recipe, facts)
+        keep = KeepBest(folder, network, recipe, facts, trainer.done)
+        if not quiet:
+            say(f"run folder {folder}")
+        result = _fit(trainer, keep, _again(pipeline, overrides, folder, world), quiet)
+        if fabric is not None:
+            torch.distributed.destroy_process_group()
+    if live and world.writes and recipe.frames is not None and network.live:
+        _fit_decisions(folder, quiet)
+    return result if world.writes else {}
+
+
+def _begin(
+    trainer: Trainer, network: nn.Module, recipe: Recipe, facts: dict[str, Any], training: Training, out: Path | None
+) -> Path:
+    """A new run folder. Untrained weights and a state come first, so that an interrupt at any time leaves a run that
+    works.
+    """
+    nasar = untrained_activity(network, trainer.val)
+    folder = new_folder(facts["name"], out) if trainer.world.writes else Path()
+    folder = trainer.fabric.broadcast(folder)
+    state = trainer.state() | {"about": about(recipe, facts)}
+    if trainer.world.writes:
+        save_state(folder / LAST, state)
         save_run_weights(folder, network, recipe, facts)
         _record_start(folder, recipe, facts, training, nasar)
-    else:
-        trainer.restore(load_state(folder / LAST))
-    keep = KeepBest(folder, network, recipe, facts, trainer.done)
+    return folder
+
+
+def _go_on(trainer: Trainer, folder: Path, recipe: Recipe, facts: dict[str, Any]) -> None:
+    """Continues the run in a folder at its newest state."""
+    state, notes = state_to_resume(folder, recipe, facts)
+    trainer.restore(state, folder / LAST)
+    if trainer.world.writes:
+        remove_unfinished(folder)
+        for note in notes:
+            say(note)
+
+
+def _again(pipeline: str, overrides: list[str], folder: Path, world: World) -> str:
+    """The command that continues a run."""
     sets = [word for each in overrides for word in ("--set", each)]
-    again = shlex.join(["dvspipe", "train", pipeline, *sets, "--out", str(folder), "--resume"])
-    if not quiet:
-        say(f"run folder {folder}")
-    result = _fit(trainer, keep, again, quiet)
-    if live and recipe.frames is not None and network.live:
-        _fit_decisions(folder, quiet)
-    return result
+    many = ["--devices", str(world.size)] if world.size > 1 and world.nodes == 1 else []
+    command = shlex.join(["dvspipe", "train", pipeline, *sets, *many, "--out", str(folder), "--resume"])
+    return command if world.nodes == 1 else f"{command} (with torchrun or srun, as it was started)"
 
 
 def _fit_decisions(folder: Path, quiet: bool) -> None:
@@ -132,26 +186,27 @@ def start_from(network: nn.Module, recipe: Recipe, folder: Path) -> None:
 
 def _fit(trainer: Trainer, keep: KeepBest, again: str, quiet: bool) -> dict[str, Any]:
     start, epochs, steps = time.perf_counter(), trainer.plan.epochs, len(trainer.train)
+    left = f"The run in {keep.folder} can be evaluated, and continued from its last checkpoint with: {again}"
     try:
-        with progress(f"train {keep.facts['name']}", quiet) as report:
-            trainer.fit(keep, _step_reporter(report, epochs, steps, keep))
+        with progress(f"train {keep.facts['name']}", quiet) as report, lost_processes(LOST_ONE, left), terminable():
+            trainer.fit(keep, _step_reporter(report, epochs, steps, keep), keep.checkpoint)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"The run in {keep.folder} holds the best of {trainer.done} finished epochs and can be evaluated. "
-            f"Continue with: {again}"
-        ) from None
+        raise KeyboardInterrupt(f"{trainer.done} epochs are finished. {left}") from None
     seconds = time.perf_counter() - start
     return {"run": str(keep.folder), "val_accuracy": keep.best_accuracy, "epochs": trainer.done, "seconds": seconds}
 
 
 class KeepBest:
-    """After every epoch: one line of metrics, the resume state, and the weights when validation was better."""
+    """After every epoch: one line of metrics, the resume state, and the weights when validation was better. Of several
+    processes all keep count, and one writes.
+    """
 
     def __init__(self, folder: Path, network: nn.Module, recipe: Recipe, facts: dict[str, Any], done: int) -> None:
         self.folder, self.network, self.recipe, self.facts = folder, network, recipe, facts
         self.history = [row for row in read_history(folder) if row["epoch"] <= done]
         ranks = [self._rank(row) for row in self.history]
         self.best = max(ranks, default=None)
+        self.board = board_of(folder, recipe, done)
 
     @staticmethod
     def _rank(row: dict[str, Any]) -> tuple[float, float]:
@@ -169,14 +224,27 @@ class KeepBest:
 
     def __call__(self, epoch: Epoch, trainer: Trainer) -> None:
         row = epoch.row()
-        if self.best is None or self._rank(row) > self.best:
-            save_run_weights(self.folder, self.network, self.recipe, self.facts)
+        better = self.best is None or self._rank(row) > self.best
+        if better:
             self.best = self._rank(row)
-        # The resume state comes last: a kill in between repeats this epoch, and `done` below drops its first line.
         self.history.append(row)
-        text = "".join(json.dumps(each) + "\n" for each in self.history)
-        write_whole(self.folder / METRICS, lambda target: target.write_text(text, encoding="utf-8"))
-        save_state(self.folder / LAST, trainer.state())
+        if trainer.world.writes:
+            if better:
+                save_run_weights(self.folder, self.network, self.recipe, self.facts)
+            text = "".join(json.dumps(each) + "\n" for each in self.history)
+            write_whole(self.folder / METRICS, lambda target: target.write_text(text, encoding="utf-8"))
+            if self.board is not None:
+                self.board.add(row)
+            if epoch.epoch == trainer.plan.epochs:
+                save_run_weights(self.folder, self.network, self.recipe, self.facts, LAST_WEIGHTS)
+        # The resume state comes last: a kill in between repeats this epoch, and `done` above drops its first line.
+        self.checkpoint(trainer)
+
+    def checkpoint(self, trainer: Trainer) -> None:
+        """Where --resume goes on, at any step."""
+        state = trainer.state() | {"about": about(self.recipe, self.facts)}
+        if trainer.world.writes:
+            save_state(self.folder / LAST, state, self.recipe.train.keep_checkpoints)
 
 
 def _plan(recipe: Recipe) -> TrainPlan:
@@ -195,6 +263,8 @@ def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], training:
             "started": time.strftime("%Y-%m-%d %H:%M:%S"),
             "git": git_state(),
             "machine": machine(),
+            "versions": versions(),
+            "seed": recipe.train.seed,
             "recipe": json.loads(recipe.model_dump_json()),
             "val_subjects": training.subjects,
             "nasar_untrained": nasar,
@@ -202,36 +272,6 @@ def _record_start(folder: Path, recipe: Recipe, facts: dict[str, Any], training:
             **facts,
         },
     )
-
-
-def _folder_to_resume(name: str, out: Path | None, recipe: Recipe) -> Path:
-    """The run to continue; refuses one whose recipe differs, because its numbers would be of two experiments."""
-    folder = out.absolute() if out else _newest(name)
-    path = folder / RUN
-    if not path.is_file():
-        raise RunError(f"{folder}: no run to resume there. Start without --resume.")
-    before = recipe_from_json(json.dumps(read_record(folder)["recipe"]), str(path))
-    old, new = _flat(before.model_dump()), _flat(recipe.model_dump())
-    differ = [f"{key}: run has {old.get(key)!r}, asked for {new.get(key)!r}" for key in new if old.get(key) != new[key]]
-    if differ:
-        raise RunError(f"{folder}: cannot resume with another recipe; {'; '.join(differ)}. Start a new run instead.")
-    return folder
-
-
-def _newest(name: str) -> Path:
-    found = sorted(Path("runs").glob(f"{name}-*/{RUN}"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise RunError(
-            f"no run of '{name}' in {Path('runs').absolute()}. Start without --resume, or name it with --out."
-        )
-    return found[-1].parent.absolute()
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _step_reporter(report: Report, epochs: int, steps: int, keep: KeepBest) -> Callable[[int, int, float], None]:

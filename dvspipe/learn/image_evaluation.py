@@ -21,6 +21,7 @@ from dvspipe.metrics.calibration import calibration
 from dvspipe.metrics.energy import Code
 from dvspipe.metrics.reconstruction import reconstruction_error
 from dvspipe.metrics.spikes import SpikeProbe
+from dvspipe.snn.folding import folded
 
 SEED = 0  # of the encoders that draw, so that a second evaluation gives the same figures
 
@@ -35,7 +36,7 @@ def evaluate_images(
 ) -> dict[str, Any]:
     """Everything `dvspipe evaluate` reports of images except its files; `loader` gives (images [B,C,H,W], label [B])."""
     keep_freed_memory()
-    model.eval()
+    quick = folded(model.eval().network, pools=True)  # as in `evaluation`
     start, probe, seen, read = time.perf_counter(), SpikeProbe(), _Seen(), READOUTS[readout]
     truth, scores, answers, decided = [], [], [], []
     with torch.random.fork_rng(devices=[]):
@@ -44,7 +45,7 @@ def evaluate_images(
             code = model.encoder(images)
             seen.add(model, images, code)
             probe.see_input(code)
-            out, _ = model.network(code, probe=probe)
+            out, _ = quick(code, probe=probe)
             truth.append(label)
             scores.append(read(out))
             answers.append(torch.stack([read(out[: step + 1]).argmax(1) for step in range(len(out))]))

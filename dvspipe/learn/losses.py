@@ -19,7 +19,7 @@ from dvspipe.decision.readout import full_precision, rate
 from dvspipe.errors import UsageError, nearest
 from dvspipe.metrics.spikes import POOLED
 
-TET_SHARE, TET_TARGET = 1e-3, 1.0
+TET_SHARE, TET_MEAN = 1e-3, 1.0  # lambda and phi as released
 
 
 class Loss(Protocol):
@@ -45,14 +45,16 @@ def ce(out: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
     return F.cross_entropy(rate(out), label, label_smoothing=smoothing)
 
 
-def tet(out: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
-    """(1 - l) · mean over t of CE(out[t], label) + l · MSE(out, 1), l = 1e-3: every step has to be right by itself
-    (Deng et al., ICLR 2022; Gus-Lab/temporal_efficient_training).
+def tet(
+    out: Tensor, label: Tensor, smoothing: float = 0.0, *, share: float = TET_SHARE, mean: float = TET_MEAN
+) -> Tensor:
+    """(1 - l) · mean over t of CE(out[t], label) + l · MSE(out, phi), l = `share`, phi = `mean`: every step has to be right
+    by itself, and no output may run away (Deng et al., ICLR 2022; Gus-Lab/temporal_efficient_training).
     """
     out = full_precision(out)
     labels = label.expand(len(out), *label.shape).flatten(0, 1)
     right = F.cross_entropy(out.flatten(0, 1), labels, label_smoothing=smoothing)
-    return (1 - TET_SHARE) * right + TET_SHARE * F.mse_loss(out, torch.full_like(out, TET_TARGET))
+    return (1 - share) * right + share * F.mse_loss(out, torch.full_like(out, mean))
 
 
 def first_spike_ce(out: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -146,9 +148,15 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def make_loss(name: str, smoothing: float = 0.0, evidence_steps: float = 6.0) -> Loss:
+def make_loss(
+    name: str,
+    smoothing: float = 0.0,
+    evidence_steps: float = 6.0,
+    tet_share: float = TET_SHARE,
+    tet_mean: float = TET_MEAN,
+) -> Loss:
     """One of `LOSSES`; `smoothing` in [0, 1) gives every class that share, spread evenly, of the label; `evidence_steps` is
-    the time constant of "evidence".
+    the time constant of "evidence", `tet_share` and `tet_mean` are lambda and phi of "tet".
 
     Raises `UsageError` for an unknown name, and for smoothing out of range or of a loss without cross-entropy.
     """
@@ -156,11 +164,16 @@ def make_loss(name: str, smoothing: float = 0.0, evidence_steps: float = 6.0) ->
         raise UsageError(f"unknown loss '{name}'{nearest(name, list(LOSSES))}: known are {', '.join(LOSSES)}")
     if not 0.0 <= smoothing < 1.0:
         raise UsageError(f"smoothing = {smoothing}: the share of the label that is spread must be in [0, 1)")
+    own: dict[str, dict[str, float]] = {
+        "evidence": {"steps": evidence_steps},
+        "tet": {"share": tet_share, "mean": tet_mean},
+    }
+    loss = partial(LOSSES[name], **own.get(name, {}))
     if not smoothing:
-        return partial(evidence, steps=evidence_steps) if name == "evidence" else LOSSES[name]
+        return loss
     if name in ("mse-rate", "evidence"):
         raise UsageError(
             f"smoothing = {smoothing} with loss '{name}': it compares rates, not probabilities; set smoothing to 0, or "
             f"choose one of {', '.join(other for other in LOSSES if other not in ('mse-rate', 'evidence'))}"
         )
-    return partial(LOSSES[name], smoothing=smoothing)
+    return partial(loss, smoothing=smoothing)

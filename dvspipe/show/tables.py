@@ -123,6 +123,18 @@ def runs_table(runs: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _runs(result: dict[str, Any]) -> RenderableType:
+    columns = ("state", "dataset", "network", "attention", "seed")
+    table = Table("run", *columns, "epochs", "val", "test", "NASAR", "µJ", "started")
+    for row in result["runs"]:
+        epochs = "-" if row["epochs"] is None else f"{row['epochs']}/{row['of']}"
+        figures = [share(row["val_accuracy"]), share(row["accuracy"]), text(row["nasar"]), text(row["energy_uj"])]
+        words = [text(row[name]) for name in ("name", *columns)]
+        table.add_row(*words, epochs, *figures, text(row["started"]))
+    broken = [f"damaged: {row['path']}: {row['reason']}" for row in result["runs"] if row["reason"]]
+    return Group(table, *broken)
+
+
 def _demo(result: dict[str, Any]) -> RenderableType:
     live = Table("live source", "network", "bins", "decisions", "agreement", "p50 ms", "p99 ms", "dropped bins")
     for row in result["live"]:
@@ -159,7 +171,19 @@ def _show_encoding(result: dict[str, Any]) -> RenderableType:
     return Group(table, *left, f"Picture to look at: {result['picture']}")
 
 
+def _bench(result: dict[str, Any]) -> RenderableType:
+    """Measured tables were shown on stderr when each was done."""
+    if "tables" in result:
+        table = Table("table", "what it compares")
+        for each in result["tables"]:
+            table.add_row(each["name"], each["what"])
+        return Group(table, "Measure one: dvspipe bench NAME [--quick]; each: dvspipe bench all")
+    failed = [f"not measured: {name}: {why}" for name, why in result["failed"].items()]
+    return Group(*failed, f"{len(result['rows'])} rows as Markdown, plot and JSON: {result['out']}")
+
+
 _VIEWS: dict[str, Callable[[dict[str, Any]], RenderableType]] = {
+    "bench": _bench,
     "datasets": _cards,
     "prepare": _prepared,
     "simulate": _prepared,
@@ -167,5 +191,6 @@ _VIEWS: dict[str, Callable[[dict[str, Any]], RenderableType]] = {
     "evaluate": _evaluate,
     "compare": _compare,
     "demo": _demo,
+    "runs": _runs,
     "show-encoding": _show_encoding,
 }

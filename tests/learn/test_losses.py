@@ -83,6 +83,16 @@ def test_one_hot_shares_are_the_class_in_any_precision(name):
     assert float(loss(out, shares)) == pytest.approx(float(found), rel=1e-6)
 
 
+@pytest.mark.parametrize(("share", "mean"), [(0.0, 1.0), (0.25, 1.0), (0.25, -0.5), (1.0, 2.0)])
+def test_tets_lambda_and_phi(share, mean):
+    """(1 - lambda) · mean over t of CE + lambda · MSE(out, phi); without lambda, the cross-entropy of every step alone."""
+    out, target = outputs().numpy(), np.eye(CLASSES)[LABEL]
+    wanted = (1 - share) * np.mean([cross_entropy(step, target) for step in out]) + share * ((out - mean) ** 2).mean()
+    assert float(make_loss("tet", tet_share=share, tet_mean=mean)(outputs(), LABEL)) == pytest.approx(wanted, rel=1e-12)
+    smoothed = make_loss("tet", 0.1, tet_share=share, tet_mean=mean)(outputs(), LABEL)
+    assert (float(smoothed) == pytest.approx(wanted)) == (share == 1.0)
+
+
 def test_survived_is_the_first_step_of_every_spike_train():
     for pattern in range(2**STEPS):
         train = [pattern >> t & 1 for t in range(STEPS)]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 import torch
@@ -20,7 +22,8 @@ from dvspipe.data.images.decode import decode
 from dvspipe.data.images.image_index import ImageCard, ImageIndex, check_is_of
 from dvspipe.errors import DatasetError
 
-KEPT_BYTES = 2**30  # decoded sets up to here stay in memory
+KEPT_BYTES = 2**30  # decoded sets up to here stay in memory, once for all loader processes
+KEPT_ALONE_BYTES = 2**27  # where images differ in size, each process would have its own
 
 
 class Pixels(Protocol):
@@ -70,7 +73,7 @@ def open_images(card: ImageCard, index: ImageIndex) -> ImageSet:
         pixels: dict[str, Pixels] = {split: InArray(images) for split, (images, _) in arrays.splits.items()}
         return ImageSet(index, pixels, {split: labels for split, (_, labels) in arrays.splits.items()})
     channels = card.images.channels
-    is_small = index.pixels * channels <= KEPT_BYTES
+    is_small = index.pixels * channels <= (KEPT_BYTES if index.size else KEPT_ALONE_BYTES)
     pixels, labels = {}, {}
     for split, classes in index.files.items():
         names = [name for held in classes.values() for name in held]
@@ -98,7 +101,7 @@ class InFiles:
     def __init__(
         self, root: Path, names: list[str], channels: int, size: tuple[int, int] | None, keep: bool = False
     ) -> None:
-        self.root, self.names, self.channels = root, names, channels
+        self.root, self.names, self.channels = root, Names(names), channels
         self._kept: dict[int, NDArray[np.uint8]] | None = {} if keep and size is None else None
         self._shared = Shared(len(names), (channels, size[1], size[0])) if keep and size else None
 
@@ -127,6 +130,31 @@ class InFiles:
                 " Nothing of the run is lost: put the file back and continue with dvspipe train ... --resume."
             ) from error
         return pixels
+
+
+class Names(Sequence[str]):
+    """Strings side by side in one piece of memory. A list of a million would be a million objects, whose counters every
+    loader process writes to when it looks at one, so that each came to hold a copy of all.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        coded = [os.fsencode(name) for name in names]
+        self._bytes = b"".join(coded)
+        self._ends = np.cumsum([len(each) for each in coded], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        start = int(self._ends[place - 1]) if place else 0
+        return os.fsdecode(self._bytes[start : int(self._ends[place])])
 
 
 class Shared:
