@@ -1,0 +1,1 @@
+"""Other libraries' neurons behind one interface, one file per library; each is optional."""
