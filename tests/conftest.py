@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests run in as many processes as there are cores: programs that they start take one each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 

@@ -26,10 +26,25 @@ MAY_IMPORT = {
     "encoders": {"snn"},
     "decision": set(),
     "metrics": {"decision"},
-    "data": {"recordings", "simulate", "frames", "events"},
+    "data": {"recordings", "simulate", "frames", "events", "files"},
     "learn": {"data", "snn", "encoders", "decision", "metrics", "files"},
     "live": {"recordings", "frames", "events"},
     "show": {"events", "metrics", "files"},
+    "export": {"snn", "learn"},
+    "bench": {
+        "recipes",
+        "files",
+        "events",
+        "recordings",
+        "simulate",
+        "frames",
+        "snn",
+        "encoders",
+        "decision",
+        "metrics",
+        "data",
+        "learn",
+    },
     "jobs": {
         "recipes",
         "files",
@@ -54,10 +69,13 @@ MAY_IMPORT = {
     "__init__": set(),
 }
 HOME_OF = {
-    "tonic": {"data"},
+    "tonic": {"data", "bench"},
     "torchvision": {"data"},
-    "norse": {"snn"},
-    "faery": {"recordings"},
+    "norse": {"snn", "bench"},
+    "spikingjelly": {"bench"},
+    "snntorch": {"bench"},
+    "faery": {"recordings", "bench"},
+    "expelliarmus": {"bench"},
     "h5py": {"recordings"},
     "starlette": {"show"},
     "uvicorn": {"show"},
@@ -72,7 +90,14 @@ HOME_OF = {
     "pydantic": {"settings", "cards", "recipes"},
     "cyclopts": {"cli"},
     "lightning_fabric": {"learn"},
+    "nir": {"export"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
 }
+
+
+# What bench compares with: in bench/peers alone.
+PEERS = ("tonic", "norse", "spikingjelly", "snntorch", "faery", "expelliarmus")
 
 
 def room(path):
@@ -100,6 +125,8 @@ def test_imports_keep_to_the_table(path):
             assert rest[0] in MAY_IMPORT[here] | {here, "errors"}, f"{here} imports {name}"
         if top in HOME_OF:
             assert here in HOME_OF[top], f"{top} belongs to {sorted(HOME_OF[top])}, not to {here}"
+        if top in PEERS and here == "bench":
+            assert path.parent.name == "peers", f"bench meets {top} in bench/peers alone"
 
 
 def test_the_table_would_notice():

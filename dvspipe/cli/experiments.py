@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from dvspipe.cli.common import Json, Set, app, check_recipe, finish
+from dvspipe.cli.common import OK, Json, Set, app, check_recipe, finish
 
 
 @app.command
@@ -25,17 +25,42 @@ def demo(*, out: Path | None = None, json: Json = False) -> int:
 
 
 @app.command
-def describe(pipeline: str, /, *, set_: Set = None, json: Json = False) -> int:
-    """Counts a network's parameters, neurons, MACs and memory before any data is touched."""
+def describe(
+    pipeline: str,
+    /,
+    *,
+    batch: int | None = None,
+    steps: Annotated[int | None, Parameter(name=("--T", "--steps"))] = None,
+    set_: Set = None,
+    json: Json = False,
+) -> int:
+    """Counts a network's parameters, neurons, MACs, and the memory of a training step, before any data is touched.
+
+    Parameters
+    ----------
+    batch
+        Samples per step of the optimiser, B. Default: the recipe's.
+    steps
+        Bins of a clip, or steps of an image's code, T. Default: the recipe's.
+    """
     check_recipe(pipeline, set_)
     from dvspipe.jobs.describe import describe as job
 
-    return finish("describe", job(pipeline, set_ or []), json)
+    return finish("describe", job(pipeline, set_ or [], batch, steps), json)
 
 
 @app.command
 def train(
-    pipeline: str, /, *, set_: Set = None, out: Path | None = None, resume: bool = False, json: Json = False
+    pipeline: str,
+    /,
+    *,
+    set_: Set = None,
+    out: Path | None = None,
+    resume: bool = False,
+    devices: int | None = None,
+    nodes: int | None = None,
+    wait_s: float = 300.0,
+    json: Json = False,
 ) -> int:
     """Trains a recipe; keeps the weights that did best on validation subjects.
 
@@ -46,12 +71,23 @@ def train(
     out
         The run's folder. Default: ./runs/<recipe>-<time>.
     resume
-        Continue the run in --out (default: the newest run of this recipe) after its last finished epoch.
+        Continue the run in --out (default: the newest run of this recipe) at its last checkpoint, as if it had never
+        stopped.
+    devices
+        Processes on this machine, each with its GPU or its share of the cores; train.batch is that of all together.
+    nodes
+        Machines. torchrun or srun has to start them: see README.
+    wait_s
+        How long one process waits for another, in seconds, before it gives up.
     """
     check_recipe(pipeline, set_)
+    from dvspipe.jobs.launch import ensure_processes
+
+    ensure_processes(devices, nodes)
     from dvspipe.jobs.train import train as job
 
-    return finish("train", job(pipeline, set_ or [], out, resume), json)
+    result = job(pipeline, set_ or [], out, resume, wait_s=wait_s)
+    return finish("train", result, json) if result else OK  # of several processes one has a result
 
 
 @app.command

@@ -9,11 +9,11 @@ import sys
 
 from cyclopts.exceptions import CycloptsError
 
-from dvspipe.cli import data, experiments, images, live, recordings
+from dvspipe.cli import bench, data, experiments, export, images, live, recordings, runs
 from dvspipe.cli.common import INTERRUPTED, OK, USAGE, app
 from dvspipe.errors import DvspipeError
 
-VERBS = (experiments, data, recordings, live, images)  # importing a module is what adds its verbs
+VERBS = (experiments, data, recordings, live, images, export, bench, runs)  # importing a module is what adds its verbs
 
 
 def run(arguments: list[str] | None = None) -> int:
