@@ -193,6 +193,9 @@ class TrainSettings(Settings):
     memory: Literal["refuse", "ignore"] = Field(
         "refuse", description="what becomes of a training that is planned to need more memory than there is"
     )
+    checkpointing: Literal["none", "layers"] = Field(
+        "none", description="layers: keep only layers' inputs for the way back; less memory, the same result, slower"
+    )
     tensorboard: bool = Field(False, description="RUN/tensorboard beside metrics.jsonl; needs the extra 'tensorboard'")
     workers: int = Field(0, ge=0, description="loader processes; 0 loads in the training process")
     checkpoint_s: float = Field(
@@ -205,6 +208,12 @@ class TrainSettings(Settings):
     @classmethod
     def _a_number_is_a_word(cls, value: Any) -> Any:
         return str(value) if value == 32 else value  # `--set train.precision=32` is a number to TOML
+
+    @model_validator(mode="after")
+    def _spikes_are_heard_once(self) -> Self:
+        if self.checkpointing == "layers" and self.spike_penalty:
+            raise ValueError("checkpointing = 'layers' lets go of the spikes that spike_penalty counts: choose one")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_validate(self) -> Self:

@@ -89,7 +89,8 @@ def step_bytes(network: Network | ImageNetwork, recipe: Recipe, batch: int) -> i
     repeats = isinstance(network, ImageNetwork) and network.encoder.repeats
     inner = network.network if isinstance(network, ImageNetwork) else network
     fused = not torch.cuda.is_available() and recipe.snn.kernels == "auto"
-    return training_memory_bytes(inner, recipe.steps, batch, width, repeats, fused)
+    recompute = recipe.train.checkpointing == "layers"
+    return training_memory_bytes(inner, recipe.steps, batch, width, repeats, fused, recompute)
 
 
 def check_memory(plan: MemoryPlan, recipe: Recipe) -> None:

@@ -18,7 +18,7 @@ from dvspipe.recipes import Recipe, recipe_from_json
 
 # What a run may go on with differently, for it changes no result.
 FREE = (
-    *("train.workers", "train.memory", "train.tensorboard"),
+    *("train.workers", "train.memory", "train.checkpointing", "train.tensorboard"),
     *("train.checkpoint_s", "train.checkpoint_steps", "train.keep_checkpoints"),
 )
 

@@ -48,6 +48,7 @@ from dvspipe.learn.loop import Epoch, Trainer, TrainPlan
 from dvspipe.learn.world import World, this_world
 from dvspipe.recipes import Recipe, load_recipe
 from dvspipe.show.progress import Report, progress, say
+from dvspipe.snn.layers.row import recompute_layers
 
 LOST_ONE = "another process of this training ended or cannot be reached"
 
@@ -83,6 +84,7 @@ def train(
         network = network_of(recipe, len(data.classes), data.sensor_size, data.channels)
         check_output(network, recipe)
         plan_training(network, recipe, world, quiet)
+        recompute_layers(network, recipe.train.checkpointing == "layers")
         if recipe.train.start is not None and not resume:
             start_from(network, recipe, Path(recipe.train.start))
         training, teacher, taught_by = open_teacher(recipe, network, data, training)

@@ -96,7 +96,13 @@ def _count(part: Part) -> LayerCount:
 
 
 def training_memory_bytes(
-    network: Network, steps: int, batch: int, bytes_per_value: int = 4, repeats: bool = False, fused: bool = True
+    network: Network,
+    steps: int,
+    batch: int,
+    bytes_per_value: int = 4,
+    repeats: bool = False,
+    fused: bool = True,
+    recompute: bool = False,
 ) -> int:
     """What one training step holds at its peak, for T = `steps`, B = `batch`; the framework itself not included.
 
@@ -105,21 +111,32 @@ def training_memory_bytes(
     weights, when the part's own neurons have been let go. Beside them the weights' two moments of Adam in float32, and
     autocast's copy of the weights. `repeats`: every step is the same frame, so what comes before the first neurons runs
     once. `fused`: on the CPU, where compiled kernels keep less. It is what a process grows by that gives freed memory
-    back; one that keeps it (`learn/memory.py`) grows by up to twice as much, where the system lets it.
+    back; one that keeps it (`learn/memory.py`) grows by up to twice as much, where the system lets it. `recompute`: between
+    the ways only what leaves a part is kept, and the rest of it is there again on the way back.
     """
     parts, frames = _once(network.layers.parts(), steps, repeats), steps * batch
     held, gradients = kept_bytes(network, steps, batch, bytes_per_value, repeats, fused), 0
+    again = {part.name: _kept(part, steps, batch, bytes_per_value, fused) for part in parts}
+    if recompute:
+        again = {part.name: again[part.name] - _leaving(part, steps, batch, bytes_per_value) for part in parts}
+        held -= sum(again.values())
     peak = held
     for part in reversed(parts):
         own, computed = _kept(part, steps, batch, bytes_per_value, fused), part.computed * frames * bytes_per_value
+        here = held + again[part.name] if recompute else held
         gradients += 4 * _parameters(part)
         firing, weighing = 2 * part.neurons * frames * bytes_per_value, min(own, computed) - own + 2 * computed
-        peak = max(peak, held + gradients + max(firing, weighing))
-        held -= own
+        peak = max(peak, here + gradients + max(firing, weighing))
+        held -= own - again[part.name] if recompute else own
     weights = sum(_parameters(part) for part in parts)
     copies = 2 * weights if bytes_per_value < 4 else 0
     largest = max(parameter.numel() for parameter in network.parameters())
     return 8 * weights + max(peak + copies, 4 * weights + 8 * largest)  # Adam makes two copies of one tensor at a time
+
+
+def _leaving(part: Part, steps: int, batch: int, bytes_per_value: int) -> int:
+    """Spikes (or, of a part without neurons, what it computed), and the potentials before and after the clip."""
+    return batch * (steps * (part.neurons or part.computed) * bytes_per_value + 8 * part.neurons)
 
 
 def kept_bytes(

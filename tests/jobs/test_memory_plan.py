@@ -28,6 +28,7 @@ from dvspipe.jobs.runs import network_of
 from dvspipe.learn.losses import make_loss
 from dvspipe.learn.optimisers import make_optimiser
 from dvspipe.recipes import load_card, load_recipe
+from dvspipe.snn.layers.row import recompute_layers
 
 def size(name):
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
@@ -35,6 +36,7 @@ def size(name):
 recipe = load_recipe(sys.argv[1], sys.argv[2:])
 card, settings = load_card(recipe.dataset), recipe.train
 network = network_of(recipe, len(card.classes), card.sensor_size, card.images.channels if card.images else 2)
+recompute_layers(network, settings.checkpointing == "layers")
 optimiser, loss = make_optimiser("adam", network, 1e-3, 0.0, 0.9), make_loss(settings.loss)
 
 def step(batch):
@@ -65,6 +67,7 @@ MEASURABLE = sys.platform == "linux" and Path("/proc/self/clear_refs").exists() 
     ("recipe", "sets"),
     [
         ("gesture-none", ["frames.n_bins=10"]),
+        ("gesture-none", ["frames.n_bins=10", 'train.checkpointing="layers"']),
         ("gesture-masnn", ["frames.n_bins=10", "train.precision=bf16"]),
         ("gesture-live", ["frames.n_bins=10"]),
         ("cifar10-gac", []),

@@ -77,7 +77,9 @@ class _Gates:
         one = attention.factor if isinstance(attention, ConstantAttention) else 1.0
         self.scale = torch.full((steps, batch, channels), one, dtype=self.dtype)
         self.place = torch.ones(batch, pixels, dtype=self.dtype)
-        with torch.set_grad_enabled(learns), torch.autocast("cpu", enabled=False):
+        # Whoever checkpoints the layer is not to let go of the small graphs: they would be made again for each of them.
+        kept = torch.autograd.graph.saved_tensors_hooks(_itself, _itself)
+        with torch.set_grad_enabled(learns), torch.autocast("cpu", enabled=False), kept:
             if isinstance(attention, ReleasedAttention):
                 self._make(attention, rows, shape)
 
@@ -96,6 +98,10 @@ class _Gates:
 
     def _leaf(self, statistics: Tensor) -> Tensor:
         return statistics.requires_grad_(self.learns)
+
+
+def _itself(kept: Tensor) -> Tensor:
+    return kept
 
 
 def _plane_statistics(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

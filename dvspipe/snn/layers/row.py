@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dvspipe.errors import ShapeError
 from dvspipe.snn.layers.over_time import Probe, under
 from dvspipe.snn.layers.parts import DENSE, Part
+from dvspipe.snn.layers.recomputing import recomputed
 
 State = tuple[Any, ...]
 Call = Callable[[Tensor, Any, Probe | None], tuple[Tensor, Any]]
@@ -37,10 +38,13 @@ class Layer(Protocol):
 
 
 class Row(nn.ModuleDict):
-    """Named layers, each fed by the one before; itself a layer."""
+    """Named layers, each fed by the one before; itself a layer. With `recompute` they keep only their inputs for the way
+    back, rows among them seeing to that themselves.
+    """
 
     def __init__(self, layers: Mapping[str, Layer]) -> None:
         super().__init__(layers)
+        self.recompute = False
 
     @property
     def live(self) -> bool:
@@ -49,7 +53,11 @@ class Row(nn.ModuleDict):
 
     def forward(self, x: Tensor, state: State | None, probe: Probe | None = None) -> tuple[Tensor, State]:
         """[T,B,...] -> ([T,B,...], state of every layer). Raises `ShapeError` for a state of another row."""
-        return self._run(x, state, probe, [partial(layer) for layer in self.values()])
+        calls = [
+            partial(recomputed, layer) if self.recompute and not isinstance(layer, Row) else partial(layer)
+            for layer in self.values()
+        ]
+        return self._run(x, state, probe, calls)
 
     def step(self, x: Tensor, state: State | None, probe: Probe | None = None) -> tuple[Tensor, State]:
         """[B,...] of one step -> ([B,...], state)."""
@@ -78,6 +86,13 @@ class Row(nn.ModuleDict):
             x, layer_state = call(x, before, under(probe, name))
             after.append(layer_state)
         return x, tuple(after)
+
+
+def recompute_layers(network: nn.Module, recompute: bool) -> None:
+    """Whether the training of a network keeps only its layers' inputs for the way back."""
+    for module in network.modules():
+        if isinstance(module, Row):
+            module.recompute = recompute
 
 
 def _given(last: Part) -> str:
