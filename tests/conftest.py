@@ -36,6 +36,28 @@ def recordings_dir():
     return folder
 
 
+RECORDINGS = [
+    "dvxplorer_person.aedat4",
+    "gen41_scene_evt3.raw",
+    "gen3_scene_evt2.raw",
+    "dvs128_foam90_aedat2.aedat",
+    "atis_ncars.dat",
+    "nmnist_sample.bin",
+    "dvs128_garfield.mat",
+    "dvs128_stripes.mat",
+    "derived/user99_fluorescent.aedat",
+    "derived/gait_layout_garfield.txt",
+    "derived/tonic_layout_garfield_0.npy",
+    "derived/dvxplorer_dsec_layout.h5",
+]
+
+
+@pytest.fixture(params=RECORDINGS)
+def recording(request, recordings_dir):
+    """Every shared recording in turn: one of each format."""
+    return recordings_dir / request.param
+
+
 @pytest.fixture(scope="session")
 def checkout():
     return CHECKOUT

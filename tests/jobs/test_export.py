@@ -18,7 +18,7 @@ from dvspipe import load_run
 def live_run(workplace, archive):
     """A run whose network has a single step and attention."""
     causal = ("--set", "snn.placement=causal", "--set", "snn.gate_gain=2", "--set", "train.epochs=1")
-    return Path(workplace.json("train", "tiny-TCSA.toml", *causal, "--out", "causal")["run"])
+    return Path(workplace.json("train", "tiny-TCSA.toml", *causal, "--out", "to-export")["run"])
 
 
 @pytest.fixture(scope="module")

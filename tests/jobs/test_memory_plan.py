@@ -69,8 +69,7 @@ MEASURABLE = sys.platform == "linux" and Path("/proc/self/clear_refs").exists() 
         ("gesture-none", ["frames.n_bins=10"]),
         ("gesture-none", ["frames.n_bins=10", 'train.checkpointing="layers"']),
         ("gesture-masnn", ["frames.n_bins=10", "train.precision=bf16"]),
-        ("gesture-live", ["frames.n_bins=10"]),
-        ("cifar10-gac", []),
+        ("digits-gac", ["train.batch=64"]),
     ],
 )
 def test_the_plan_is_right_to_15_percent(recipe, sets):

@@ -12,20 +12,6 @@ from dvspipe.live.sources.files import FileSource
 from dvspipe.recordings import open_recording
 
 SIZE, BIN_US = (128, 128), 5_000
-RECORDINGS = [
-    "dvxplorer_person.aedat4",
-    "gen41_scene_evt3.raw",
-    "gen3_scene_evt2.raw",
-    "dvs128_foam90_aedat2.aedat",
-    "atis_ncars.dat",
-    "nmnist_sample.bin",
-    "dvs128_garfield.mat",
-    "dvs128_stripes.mat",
-    "derived/user99_fluorescent.aedat",
-    "derived/gait_layout_garfield.txt",
-    "derived/tonic_layout_garfield_0.npy",
-    "derived/dvxplorer_dsec_layout.h5",
-]
 
 
 def in_pieces(count):
@@ -51,11 +37,10 @@ def offline(path):
     return to_frames(fitted, BIN_US, SIZE, downsample=4)
 
 
-@pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize(("speed", "piece"), [(0.0, 65_536), (0.0, 997), (50.0, 65_536)])
-def test_live_frames_are_offline_frames(recordings_dir, name, speed, piece):
-    frames, report = offline(recordings_dir / name)
-    source = FileSource(recordings_dir / name, in_pieces(piece))
+def test_live_frames_are_offline_frames(recording, speed, piece):
+    frames, report = offline(recording)
+    source = FileSource(recording, in_pieces(piece))
     player = Player(source, BIN_US, SIZE, 4, Controls(speed))
     found = list(in_thread(player, Ring(drop="block")))
     assert len(found) == len(frames)
