@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dvspipe.errors import UsageError, nearest
+from dvspipe.jobs.json_lines import whole_lines
 
 RUN, BEST, METRICS, EVALUATION = "run.json", "best.safetensors", "metrics.jsonl", "evaluation.json"  # as in `runs`
 FINISHED, INTERRUPTED, DAMAGED = "finished", "interrupted", "damaged"
@@ -56,7 +57,7 @@ def _fill(row: dict[str, Any], folder: Path) -> None:
     row |= {"name": record["name"], "started": record.get("started"), "dataset": Path(recipe["dataset"]).stem}
     row |= {"network": recipe["snn"]["network"], "attention": _attention(recipe["snn"])}
     row |= {"seed": recipe["train"]["seed"], "of": recipe["train"]["epochs"]}
-    history = _history(folder / METRICS)
+    history = whole_lines(folder / METRICS)
     row |= {"epochs": len(history), "val_accuracy": max((each["val_accuracy"] for each in history), default=None)}
     _check_weights(folder / BEST)
     if (folder / EVALUATION).is_file():
@@ -86,17 +87,6 @@ def _json(path: Path) -> Any:
         raise ValueError(f"{path.name} is missing") from None
     except ValueError as error:
         raise ValueError(f"{path.name} cannot be read: {error}") from error
-
-
-def _history(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of metrics.jsonl."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
 
 
 def _check_weights(path: Path) -> None:

@@ -29,6 +29,7 @@ from dvspipe.encoders.choice import build_encoder
 from dvspipe.encoders.image_network import ImageNetwork
 from dvspipe.errors import RunError
 from dvspipe.files import make_folder
+from dvspipe.jobs.json_lines import whole_lines
 from dvspipe.learn.checkpoint import digest, fit_weights, load_weights, save_weights, write_whole
 from dvspipe.recipes import FramesSettings, Recipe, recipe_from_json
 from dvspipe.snn.networks import Network, build_network
@@ -149,14 +150,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The epochs of metrics.jsonl; an unfinished last line (a kill in the middle) is left out."""
-    path = folder / METRICS
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+    return whole_lines(folder / METRICS)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -25,8 +25,6 @@ def takes(x: Tensor, lif: LIF, attention: Attention | None) -> bool:
     """Whether this kernel runs the current `x`: feature maps in float32 on the CPU, no gradient wanted, constant neurons, and
     nobody listening to the scores, which it never makes as tensors.
     """
-    if lif.kernels != "auto" or refusal(x) is not None:
-        return False
     return (
         isinstance(attention, PaperAttention)
         and attention.on_membrane
@@ -34,9 +32,8 @@ def takes(x: Tensor, lif: LIF, attention: Attention | None) -> bool:
         and x.dtype == torch.float32
         and x.device.type == "cpu"
         and not torch.is_grad_enabled()
-        and type(lif) is LIF  # not one whose spikes have gradients and thresholds of their own
-        and lif.w is None
-        and lif.neuron.adapt == "none"
+        and refusal(x) is None
+        and lif.constant
         and not any(part._forward_hooks for part in (attention.channel, attention.space) if part is not None)
     )
 

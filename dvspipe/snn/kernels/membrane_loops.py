@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numba import njit
 
-from dvspipe.snn.kernels import attended_loops
+from dvspipe.snn.kernels import attended_loops, gated_loops
 from dvspipe.snn.kernels.cpu_loops import narrow, widen
 
 
@@ -74,27 +74,6 @@ def bounds(shift, length):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN2
     return max(0, -shift), max(0, min(length, length - shift))
 
 
-@njit(cache=True, nogil=True)
-def place_gates(planes, kernel, factor, gates):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """gates [H,W] = factor · sigmoid(kernel [2,k,k] over `planes` [2,H,W], zeros outside)."""
-    reach = kernel.shape[1] // 2
-    gates[:] = 0
-    for plane in range(2):
-        for down in range(kernel.shape[1]):
-            top, bottom = bounds(down - reach, gates.shape[0])
-            for right in range(kernel.shape[2]):
-                first, last = bounds(right - reach, gates.shape[1])
-                weight = kernel[plane, down, right]
-                for i in range(top, bottom):
-                    row = gates[i, first:last]
-                    source = planes[plane, i + down - reach, first + right - reach : last + right - reach]
-                    for j in range(len(row)):
-                        row[j] += weight * source[j]
-    for i in range(gates.shape[0]):
-        for j in range(gates.shape[1]):
-            gates[i, j] = factor / (1 + math.exp(-gates[i, j]))
-
-
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def product(one, other):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Scalar product of two rows."""
@@ -128,21 +107,23 @@ def through_place_gates(grad, gates, factor, planes, kernel, grad_kernel, grad_p
 
 
 @njit(cache=True, nogil=True)
-def steps(x, v, spikes, kept, shape, constants, weights, factor, least, one):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """One sample through all its steps: `v` [P,C] in place by x [T,P,C], into spikes [T,P,C].
+def steps(x, b, v, spikes, kept, shape, constants, weights, factor, least, one):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Sample `b` of x [T,B,P,C] through all its steps: `v` [P,C] in place, into spikes [T,B,P,C].
 
-    `kept` (see `room`) receives what the way back needs, of every step or, where it has room for one, of the last.
+    `kept` (see `room`) receives what the way back needs of every step. It and the spikes may have room for one step, or
+    one sample, alone: that is then the last.
     """
     keep, gain, bias, edge, v_th, slope, offset = constants
     w0, w1, kernel = weights
     zs, by_channel, hidden, plane, where, by_place, planes, which = kept
+    _, _, padded, sums, _ = gated_loops.scratch_for(v, shape, kernel.shape[1])
     zero = keep - keep
     fires = (zero, zero + 1, zero, edge, v_th, slope, offset)
     pixels, channels = v.shape
     for t in range(len(x)):
         k = t % len(zs)
         z = zs[k]
-        integrate(x[t].reshape(v.size), v.reshape(v.size), z.reshape(v.size), keep, gain, bias)
+        integrate(x[t, b].reshape(v.size), v.reshape(v.size), z.reshape(v.size), keep, gain, bias)
         as_clip, scale = z.reshape(1, 1, pixels, channels), by_channel[k].reshape(1, 1, channels)
         if len(w0):
             statistics = (plane[k, 0:1], plane[k, 1:2], where[k : k + 1])
@@ -152,8 +133,10 @@ def steps(x, v, spikes, kept, shape, constants, weights, factor, least, one):  #
         if len(kernel):
             mean, largest = planes[k, 0:1], planes[k, 1:2]
             attended_loops.pixel_statistics(as_clip, scale, mean, largest, which[k : k + 1], 1, 0, 1)
-            place_gates(planes[k].reshape(2, *shape), kernel, factor, by_place[k].reshape(shape))
-        out = spikes[t].reshape(1, 1, pixels, channels)
+            gated_loops.place_gates(
+                planes[k].reshape(2, *shape), kernel, factor, padded, sums, by_place[k].reshape(shape)
+            )
+        out = spikes[t % len(spikes), b % spikes.shape[1]].reshape(1, 1, pixels, channels)
         place = by_place[k].reshape(1, pixels)
         attended_loops.forward(as_clip, scale, place, v.reshape(1, pixels, channels), out, least, fires, one, 1, 0, 1)
 
@@ -176,11 +159,8 @@ def forward(x, v, spikes, shape, constants, weights, factor, least, one, start, 
     """Samples `start` to `stop` of x [T,B,P,C] through all steps; `shape` is (H,W) of the P pixels."""
     if start < stop:
         kept = room(1, v[0], weights)
-        clip, fired = np.empty((len(x), *v.shape[1:]), x.dtype), np.empty((len(x), *v.shape[1:]), x.dtype)
         for b in range(start, stop):
-            clip[:] = x[:, b]
-            steps(clip, v[b], fired, kept, shape, constants, weights, factor, least, one)
-            spikes[:, b] = fired
+            steps(x, b, v[b], spikes, kept, shape, constants, weights, factor, least, one)
 
 
 @njit(cache=True, nogil=True)
@@ -239,12 +219,11 @@ def backward(grad_spikes, x, v0, grad_v, grad_x, grads, shape, settings, weights
     pixels, channels = v0.shape[1:]
     if start < stop:
         kept, size = room(len(x), v0[0], weights), pixels * channels
-        clip, unused = np.empty((len(x), pixels, channels), x.dtype), np.empty((len(x), pixels, channels), x.dtype)
+        unused = np.empty((1, 1, pixels, channels), x.dtype)
         grad_z, rest = np.empty((1, 1, pixels, channels), v0.dtype), np.zeros((1, pixels, channels), v0.dtype)
         by_scale, by_place = np.empty((1, 1, 1, channels), v0.dtype), np.empty((1, pixels), v0.dtype)
     for b in range(start, stop):
-        clip[:] = x[:, b]
-        steps(clip, v0[b].copy(), unused, kept, shape, constants, weights, factor, least, one)
+        steps(x, b, v0[b].copy(), unused, kept, shape, constants, weights, factor, least, one)
         carried, own = grad_v[b : b + 1], (grads[0][b], grads[1][b], grads[2][b])
         for t in range(len(x) - 1, -1, -1):
             z = kept[0][t]
