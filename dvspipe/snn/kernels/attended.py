@@ -78,7 +78,7 @@ class _Gates:
         self.scale = torch.full((steps, batch, channels), one, dtype=self.dtype)
         self.place = torch.ones(batch, pixels, dtype=self.dtype)
         # Whoever checkpoints the layer is not to let go of the small graphs: they would be made again for each of them.
-        kept = torch.autograd.graph.saved_tensors_hooks(_itself, _itself)
+        kept = torch.autograd.graph.saved_tensors_hooks(_without_graph, _itself)
         with torch.set_grad_enabled(learns), torch.autocast("cpu", enabled=False), kept:
             if isinstance(attention, ReleasedAttention):
                 self._make(attention, rows, shape)
@@ -98,6 +98,11 @@ class _Gates:
 
     def _leaf(self, statistics: Tensor) -> Tensor:
         return statistics.requires_grad_(self.learns)
+
+
+def _without_graph(kept: Tensor) -> Tensor:
+    """Else a result that is kept by the very operation that made it, and knows it, would never be freed."""
+    return kept.detach()
 
 
 def _itself(kept: Tensor) -> Tensor:
