@@ -189,7 +189,7 @@ class _Backward:
         inputs = (array(grad_spikes), array(self.rows), factors, membrane.numpy(), grad_v.numpy())
         grads = (array(self.grad_x), self.grad_scale.numpy(), self.grad_place.numpy())
         surrogate = number(neuron.surrogate_scale), number(not neuron.detach_reset), surrogate_number(neuron.surrogate)
-        settings = (constants_of(self.rows, neuron), *surrogate)
+        settings = (constants_of(self.rows, neuron), surrogate)
         _by_unit(self.rows, lambda a, b: attended_loops.backward(*inputs, grads, lowest, settings, self.parts, a, b))
         return grad_v
 

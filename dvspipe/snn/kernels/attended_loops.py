@@ -15,8 +15,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from dvspipe.snn.kernels.cpu_loops import narrow, surrogate_gradient, through_neuron, widen
+from dvspipe.snn.kernels.cpu_loops import narrow, through_neuron, widen
 from dvspipe.snn.kernels.pixel_blocks import BLOCK, fold, lay_pixels, lay_rows, reach, times
+from dvspipe.snn.kernels.prefetch import will_read, will_write
 
 
 @njit(cache=True, nogil=True)
@@ -80,6 +81,7 @@ def pixel_statistics(x, scale, mean, largest, where, parts, start, stop):  # typ
             n = (last - first) * channels
             sums[:], most[:], when[:] = 0, -np.inf, 0
             for t in range(steps):
+                will_read(x[min(t + 1, steps - 1), b, first:last].reshape(n))
                 lay_rows(scale[t, b], laid[:n])
                 times(x[t, b, first:last].reshape(n), laid[:n], laid[:n])
                 gather(laid[:n], sums[:n], most[:n], when[:n], t)
@@ -117,6 +119,9 @@ def forward(x, scale, place, v, spikes, least, constants, one, parts, start, sto
             membrane = v[b, first:last].reshape(n)
             for t in range(len(x)):
                 lay_rows(scale[t, b], factors[:n])
+                after = min(t + 1, len(x) - 1)
+                will_read(x[after, b, first:last].reshape(n))
+                will_write(spikes[after, b, first:last].reshape(n))
                 current, fired = x[t, b, first:last].reshape(n), spikes[t, b, first:last].reshape(n)
                 fire(current, factors[:n], places[:n], membrane, fired, least, constants, one)
 
@@ -155,14 +160,13 @@ def backward(grad_spikes, x, factors, v0, grad_v, grads, least, settings, parts,
     `grads` are those of x [T,B,P,C], of scale in parts [parts,T,B,C], which start at 0, and of place [B,P].
     """
     scale, place = factors
-    constants, width, reset, number = settings
-    keep, gain, _, edge, v_th, slope, offset = constants
+    constants, surrogate = settings
     grad_x, grad_scale, grad_place = grads
     steps, channels = len(x), x.shape[3]
     block = max(1, BLOCK // channels)
     room = block * channels
     u, laid = np.empty((steps, room), v0.dtype), np.empty((steps, room), v0.dtype)
-    places, before, g = np.empty(room, v0.dtype), np.empty(room, v0.dtype), np.empty(room, v0.dtype)
+    places, before = np.empty(room, v0.dtype), np.empty(room, v0.dtype)
     by_scale, by_place = np.empty(room, v0.dtype), np.empty(room, v0.dtype)
     for unit in range(start, stop):
         b, begin, end = reach(unit, parts, x.shape[2])
@@ -173,18 +177,18 @@ def backward(grad_spikes, x, factors, v0, grad_v, grads, least, settings, parts,
             before[:n], by_place[:] = v0[b, first:last].reshape(n), 0
             for t in range(steps):
                 lay_rows(scale[t, b], laid[t, :n])
+                will_read(x[min(t + 1, steps - 1), b, first:last].reshape(n))
                 current = x[t, b, first:last].reshape(n)
                 integrate(current, laid[t, :n], places[:n], before[:n], u[t, :n], least, constants)
             carried = grad_v[b, first:last].reshape(n)
             for t in range(steps - 1, -1, -1):
                 current, grad_current = x[t, b, first:last].reshape(n), grad_x[t, b, first:last].reshape(n)
-                surrogate_gradient(u[t, :n], g[:n], v_th, width, number)
-                spikes = grad_spikes[t, b, first:last].reshape(n)
-                through_neuron(spikes, u[t, :n], carried, g[:n], edge, slope, offset, reset)
-                for j in range(n):
-                    carried[j] = keep * g[j]
-                through_weights(current, laid[t, :n], places[:n], g[:n], grad_current, gain, least)
-                through_factors(g[:n], laid[t, :n], places[:n], by_scale[:n], by_place[:n])
+                will_read(grad_spikes[max(t - 1, 0), b, first:last].reshape(n))
+                will_write(grad_x[max(t - 1, 0), b, first:last].reshape(n))
+                g, spikes = u[t, :n], grad_spikes[t, b, first:last].reshape(n)
+                through_neuron(spikes, g, carried, constants[0], constants, surrogate)
+                through_weights(current, laid[t, :n], places[:n], g, grad_current, constants[1], least)
+                through_factors(g, laid[t, :n], places[:n], by_scale[:n], by_place[:n])
                 fold(by_scale[:n], grad_scale[unit % parts, t, b])
             for p in range(first, last):
                 grad_place[b, p] = by_place[(p - first) * channels : (p - first + 1) * channels].sum()

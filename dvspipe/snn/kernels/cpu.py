@@ -82,6 +82,6 @@ def backward(
     arrays = (*sequences, _rows(v0, 1)[0], _rows(grad_v0, 1)[0], grad_rates.numpy())
     fixed = rounded(x.dtype, constants, flags)
     scale, reset = real(x.dtype)(constants[5]), real(x.dtype)(not flags[2])
-    settings = (_each_rate(rates, fixed, steps), fixed, scale, reset, surrogate)
+    settings = (_each_rate(rates, fixed, steps), fixed, (scale, reset, surrogate))
     split(lambda start, stop: cpu_loops.backward(*arrays, start, stop, *settings), v0.numel(), x.numel())
     return grad_x, grad_v0, grad_rates.sum(2, dtype=torch.float64).to(v0.dtype)

@@ -20,8 +20,13 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-BLOCK = 2048  # neurons per pass over time: their membrane stays in the first-level cache
-SCRATCH = 1 << 16  # membranes of a block over all steps (backward), to stay in the second-level cache
+from dvspipe.snn.kernels.prefetch import will_read, will_write
+
+BLOCK = (
+    1 << 14
+)  # neurons per pass over time: their membrane stays in the second-level cache, and memory comes in long rows
+SHORT = 2048  # the same on the way back, where a block has its membranes of every step
+SCRATCH = 1 << 16  # and so many of those at most, to stay in the second-level cache too
 GROUP = 64  # neurons whose shares in the gradient of a learned rate are added up here; divides where threads begin
 
 
@@ -99,38 +104,13 @@ def forward(x, v, spikes, start, stop, rates, constants, one):  # type: ignore[n
                 membrane[j] = slope * u + offset if fires else u
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # a division that asks for zeros first is no vector code
-def surrogate_gradient(u, g, v_th, scale, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """g[j] = derivative at u[j] - v_th; formulas and numbers as in `snn.surrogates`."""
-    real = g.dtype.type
-    zero, one, half = real(0), real(1), real(0.5)
-    slope, height = real(math.pi) * half * scale, half / scale
-    if number == 0:
-        for j in range(len(u)):
-            g[j] = height if abs(u[j] - v_th) < scale else zero
-    elif number == 1:
-        for j in range(len(u)):
-            g[j] = max(one - abs(u[j] - v_th) / scale, zero) / scale
-    elif number == 2:
-        for j in range(len(u)):
-            y = slope * (u[j] - v_th)
-            g[j] = half * scale / (one + y * y)
-    elif number == 3:
-        for j in range(len(u)):
-            y = one / (one + exponential(-scale * (u[j] - v_th)))
-            g[j] = scale * y * (one - y)
-    else:
-        for j in range(len(u)):
-            y = one + scale * abs(u[j] - v_th)
-            g[j] = one / (y * y)
-
-
 @njit(cache=True, nogil=True)
 def membranes(x, v0, scratch, first, last, rates, constants):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """scratch[t, j] = u[t] of neuron first + j, by the same arithmetic as `forward`."""
     _, _, bias, edge, _, slope, offset = constants
     before = v0[first:last].copy()
     for t in range(len(x)):
+        will_read(x[min(t + 1, len(x) - 1), first:last])
         # Slices of the last axis only: of others the compiler would not know that neighbours lie side by side.
         current, u, keep, gain = x[t, first:last], scratch[t, : last - first], rates[0, t], rates[1, t]
         for j in range(len(before)):
@@ -139,20 +119,55 @@ def membranes(x, v0, scratch, first, last, rates, constants):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
-def through_neuron(grad_spikes, u, carried, g, edge, slope, offset, reset):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """From the surrogate to dL/du, in `g`; `carried` is dL/dv after the step, `reset` 1, or 0 when detached."""
-    one = g.dtype.type(1)
-    for j in range(len(u)):
-        stays = (slope if u[j] > edge else one) + reset * g[j] * ((slope - one) * u[j] + offset)
-        g[j] = widen(grad_spikes[j]) * g[j] + carried[j] * stays
+def onward(grad, u, g, carried, constants, reset, one):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """dL/du of one neuron, from its spike's gradient, the surrogate `g` and `carried`, dL/dv after the step."""
+    _, _, _, edge, _, slope, offset = constants
+    stays = (slope if u > edge else one) + reset * g * ((slope - one) * u + offset)
+    return widen(grad) * g + carried * stays
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # a division that asks for zeros first is no vector code
+def through_neuron(grad_spikes, u, carried, keep, constants, surrogate):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """`u` [n] becomes dL/du and `carried` [n], dL/dv after the step, that before it.
+
+    `surrogate` is (scale, reset, number): formulas and numbers as in `snn.surrogates`, reset 1, or 0 when detached.
+    """
+    scale, reset, number = surrogate
+    real, v_th = u.dtype.type, constants[4]
+    zero, one, half = real(0), real(1), real(0.5)
+    slope, height = real(math.pi) * half * scale, half / scale
+    if number == 0:
+        for j in range(len(u)):
+            g = height if abs(u[j] - v_th) < scale else zero
+            u[j] = onward(grad_spikes[j], u[j], g, carried[j], constants, reset, one)
+            carried[j] = keep * u[j]
+    elif number == 1:
+        for j in range(len(u)):
+            g = max(one - abs(u[j] - v_th) / scale, zero) / scale
+            u[j] = onward(grad_spikes[j], u[j], g, carried[j], constants, reset, one)
+            carried[j] = keep * u[j]
+    elif number == 2:
+        for j in range(len(u)):
+            y = slope * (u[j] - v_th)
+            u[j] = onward(grad_spikes[j], u[j], half * scale / (one + y * y), carried[j], constants, reset, one)
+            carried[j] = keep * u[j]
+    elif number == 3:
+        for j in range(len(u)):
+            y = one / (one + exponential(-scale * (u[j] - v_th)))
+            u[j] = onward(grad_spikes[j], u[j], scale * y * (one - y), carried[j], constants, reset, one)
+            carried[j] = keep * u[j]
+    else:
+        for j in range(len(u)):
+            y = one + scale * abs(u[j] - v_th)
+            u[j] = onward(grad_spikes[j], u[j], one / (y * y), carried[j], constants, reset, one)
+            carried[j] = keep * u[j]
 
 
 @njit(cache=True, nogil=True)
-def hand_back(g, grad_x, carried, keep, gain):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """From dL/du to the current's gradient and, in `carried`, to dL/dv before the step."""
-    for j in range(len(grad_x)):
+def hand_back(g, grad_x, gain):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """From dL/du [n] to the current's gradient."""
+    for j in range(len(g)):
         grad_x[j] = narrow(gain * g[j], grad_x[j])
-        carried[j] = keep * g[j]
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})  # a sum in any order: that is what makes it vector code
@@ -169,27 +184,28 @@ def through_rates(g, x, before, grad_keep, grad_gain, edge, slope, offset):  # t
 
 
 @njit(cache=True, nogil=True)
-def backward(grad_spikes, x, grad_x, v0, grad_v, grad_rates, start, stop, rates, constants, scale, reset, number):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+def backward(grad_spikes, x, grad_x, v0, grad_v, grad_rates, start, stop, rates, constants, surrogate):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """`grad_v` [N] is taken in place from the last v back to the first. `grad_rates` [2,T,groups of neurons] receives
     shares in dL/dkeep and dL/dgain; nothing where there are no groups.
 
     The inner loops are functions of their own: in one body the compiler, unsure what overlaps, gives up on vector code.
     """
-    _, _, _, edge, v_th, slope, offset = constants
+    _, _, _, edge, _, slope, offset = constants
     steps, learns, never = len(x), grad_rates.shape[2] > 0, v0.dtype.type(np.inf)
-    block = min(BLOCK, max(1, SCRATCH // max(steps, 1) // GROUP) * GROUP)
-    scratch, surrogate = np.empty((steps, block), v0.dtype), np.empty(block, v0.dtype)
+    block = min(SHORT, max(1, SCRATCH // max(steps, 1) // GROUP) * GROUP)
+    scratch = np.empty((steps, block), v0.dtype)
     for first in range(start, stop, block):
         last = min(first + block, stop)
-        g, carried = surrogate[: last - first], grad_v[first:last]
+        carried = grad_v[first:last]
         membranes(x, v0, scratch, first, last, rates, constants)
         for t in range(steps - 1, -1, -1):
-            u = scratch[t, : last - first]
-            surrogate_gradient(u, g, v_th, scale, number)
-            through_neuron(grad_spikes[t, first:last], u, carried, g, edge, slope, offset, reset)
+            will_read(grad_spikes[max(t - 1, 0), first:last])
+            will_write(grad_x[max(t - 1, 0), first:last])
+            g = scratch[t, : last - first]
+            through_neuron(grad_spikes[t, first:last], g, carried, rates[0, t], constants, surrogate)
             if learns:
                 before = scratch[t - 1, : last - first] if t else v0[first:last]
                 groups, above = slice(first // GROUP, -(-last // GROUP)), edge if t else never
                 by_keep, by_gain = grad_rates[0, t, groups], grad_rates[1, t, groups]
                 through_rates(g, x[t, first:last], before, by_keep, by_gain, above, slope, offset)
-            hand_back(g, grad_x[t, first:last], carried, rates[0, t], rates[1, t])
+            hand_back(g, grad_x[t, first:last], rates[1, t])

@@ -93,7 +93,7 @@ class _MembraneScan(torch.autograd.Function):
         grads = tuple(torch.zeros(batch, *each.shape, dtype=before.dtype) for each in arrays)
         number = real(current.dtype)
         surrogate = (number(ctx.neuron.surrogate_scale), number(not ctx.neuron.detach_reset))
-        settings = (constants, *surrogate, surrogate_number(ctx.neuron.surrogate))
+        settings = (constants, (*surrogate, surrogate_number(ctx.neuron.surrogate)))
         given = [array(each) for each in (rows(grad_spikes), current, before, grad_v0, grad_x)]
         by_weight, size = tuple(each.numpy() for each in grads), tuple(ctx.shapes[0][-2:])
         split(

@@ -212,10 +212,10 @@ def backward(grad_spikes, x, v0, grad_v, grad_x, grads, shape, settings, weights
     """Back through samples `start` to `stop`. `grad_v` [B,P,C] is taken in place from the last v back to the first; `grads`
     are those of the weights, every sample's by itself (first axis B), which start at 0.
     """
-    constants, width, reset, number = settings
+    constants, surrogate = settings
     keep, gain, _, edge, v_th, slope, offset = constants
     zero = keep - keep
-    fires = ((zero, zero + 1, zero, edge, v_th, slope, offset), width, reset, number)
+    fires = ((zero, zero + 1, zero, edge, v_th, slope, offset), surrogate)
     pixels, channels = v0.shape[1:]
     if start < stop:
         kept, size = room(len(x), v0[0], weights), pixels * channels
