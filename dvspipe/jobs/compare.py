@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import shutil
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from dvspipe.errors import RecipeError, RunError, UsageError
 from dvspipe.files import make_folder, replacing
-from dvspipe.jobs.archives import archive_path, cores, short_hash
+from dvspipe.jobs.cells import RECIPE, Cell, run_cells
 from dvspipe.jobs.compare_report import REPORT, report_comparison
 from dvspipe.jobs.data import open_data
 from dvspipe.jobs.runs import write_json
 from dvspipe.metrics.paired import mean_std, paired_difference
-from dvspipe.recipes import Recipe, load_card, load_recipe
 from dvspipe.show.comparison import comparison_markdown
-from dvspipe.show.progress import progress
 
-RECIPE = "recipe"  # what varies where several recipes are compared
 FIGURES = (
     "accuracy",
     "val_accuracy",
@@ -38,51 +30,6 @@ FIGURES = (
     "params",
     "seconds",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One training: a recipe, a setting and a seed. `varied` are the values that make the setting, by key."""
-
-    pipeline: str
-    varied: dict[str, str]
-    overrides: tuple[str, ...]
-    seed: int
-    out: Path
-
-    @property
-    def setting(self) -> str:
-        """What varies: "attention=TCSA", and the recipe's name where there are several."""
-        named = [value if key == RECIPE else f"{key.rpartition('.')[2]}={value}" for key, value in self.varied.items()]
-        return ", ".join(named)
-
-    @property
-    def folder(self) -> Path:
-        """Its own."""
-        return self.out / f"{self.setting}, seed {self.seed}".replace("/", "_")
-
-    @property
-    def recipe(self) -> Recipe:
-        """The resolved recipe. Raises RecipeError."""
-        return load_recipe(self.pipeline, self.sets)
-
-    @property
-    def sets(self) -> list[str]:
-        """All overrides of the recipe."""
-        chosen = [f"{key}={value}" for key, value in self.varied.items() if key != RECIPE]
-        return [*self.overrides, *chosen, f"train.seed={self.seed}"]
-
-    @property
-    def run(self) -> Path:
-        """Its run folder."""
-        return self.folder / "run"
-
-    @property
-    def result(self) -> Path:
-        """Where the finished cell's figures are; named after what made them, so that no other recipe's are picked up."""
-        recipe = self.recipe
-        made_of = recipe.model_dump_json() + str(archive_path(recipe.dataset, load_card(recipe.dataset)))
-        return self.folder / f"{short_hash(made_of)}.json"
 
 
 def compare(
@@ -107,7 +54,7 @@ def compare(
     cells = _cells(pipelines, vary, seeds, overrides, folder)
     make_folder(folder, RunError)
     open_data(cells[0].recipe)  # once, not once per process
-    _run([cell for cell in cells if not cell.result.is_file()], len(cells), name)
+    run_cells([cell for cell in cells if not cell.result.is_file()], len(cells), name)
     measured, report = _measured(cells), str(folder / REPORT)
     result = {"pipeline": name, "seeds": seeds, "rows": _rows(measured), "out": str(folder), "report": report}
     write_json(folder / "compare.json", result)
@@ -150,62 +97,6 @@ def _choices(text: str) -> list[tuple[str, str]]:
     if not sign or not values:
         raise RecipeError("--vary", [f"'{text}': expected key=a,b,c, for example snn.attention=none,relu,TCSA"])
     return [(key, value) for value in values.split(",")]
-
-
-def _run(cells: Sequence[Cell], total: int, name: str) -> None:
-    """Runs what is not finished: a cell per GPU at a time, or per core, each with its share of the cores.
-
-    The share is that of the whole comparison: another number of threads sums in another order, and a cell that is run
-    again alone must come out as it did among the others.
-    """
-    from torch.cuda import device_count
-
-    gpus, context = device_count(), get_context("spawn")
-    together = max(1, min(total, gpus or cores()))
-    workers = max(1, min(len(cells), together))
-    places = context.Queue()
-    for worker in range(workers):
-        places.put((max(1, cores() // together), worker % gpus if gpus else None))
-    with (
-        progress(f"compare {name}") as report,
-        ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(places,)) as pool,
-    ):
-        waiting = {pool.submit(run_cell, cell): cell for cell in cells}
-        report(total - len(cells), total, "")
-        try:
-            for done, future in enumerate(as_completed(waiting), start=total - len(cells) + 1):
-                future.result()
-                report(done, total, waiting[future].setting)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _settle(places: Any) -> None:
-    """A worker process takes its threads and its GPU, before torch looks for either."""
-    threads, gpu = places.get()
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
-    import torch
-
-    torch.set_num_threads(threads)
-
-
-def run_cell(cell: Cell) -> None:
-    """Trains and evaluates one cell in its own process. An interrupted cell begins again; a finished one is a JSON."""
-    from dvspipe.jobs.evaluate import evaluate_run
-    from dvspipe.jobs.runs import load_run, read_record
-    from dvspipe.jobs.train import train
-
-    target, run = cell.result, cell.run
-    shutil.rmtree(run, ignore_errors=True)
-    trained = train(cell.pipeline, cell.sets, run, quiet=True, live=False)
-    figures = evaluate_run(load_run(run), quiet=True)
-    settled = figures.get("decision_time", {}).get("stable_correct_ms")  # images have none
-    flat = {"ece": figures["calibration"]["ece"], "stable_correct_ms": settled}
-    own = {"val_accuracy": trained["val_accuracy"], "seconds": trained["seconds"], "seed": cell.seed}
-    own["nasar_untrained"] = read_record(run)["nasar_untrained"]
-    write_json(target, figures | flat | own)
 
 
 def _measured(cells: Iterable[Cell]) -> dict[str, list[dict[str, Any]]]:

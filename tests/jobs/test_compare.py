@@ -1,6 +1,9 @@
 """compare by the real command: cells, resumption, the table."""
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -60,12 +63,40 @@ def test_settings_keep_values_with_dots(workplace, archive, monkeypatch):
 
 
 def test_another_recipe_shares_no_cells(compared, workplace, monkeypatch):
-    from dvspipe.jobs.compare import Cell
+    from dvspipe.jobs.cells import Cell
 
     monkeypatch.chdir(workplace.folder)
     one = Cell("tiny-none.toml", {"train.epochs": "1"}, (), 0, workplace.folder)
     other = Cell("tiny-none.toml", {"train.epochs": "2"}, (), 0, workplace.folder)
     assert one.result != other.result
+
+
+def test_no_more_at_a_time_than_memory_allows(workplace, archive, monkeypatch, capsys):
+    from dvspipe.jobs import cells, memory_plan
+
+    monkeypatch.chdir(workplace.folder)
+    some = [cells.Cell("tiny-none.toml", {"snn.attention": "none"}, (), seed, workplace.folder) for seed in range(4)]
+    for free_gib, fitting in ((64, 4), (2.5, 2), (0.1, 1)):
+        monkeypatch.setattr(memory_plan, "free_bytes", lambda _, free_gib=free_gib: int(free_gib * 2**30))
+        assert cells._as_memory_allows(some, 4) == fitting
+        assert (f"{fitting} trainings at a time, not 4" in capsys.readouterr().err) == (fitting < 4)
+
+
+def test_a_killed_training_is_said_and_finished_cells_stay(compared, workplace):
+    cells = workplace.folder / "cells"
+    before = sorted(cells.glob("*seed*/*.json"))
+    process = workplace.start(*compared[0], "--vary", "snn.width=0.1,0.2")
+    while not (running := list(cells.glob("*width=0.2*/run"))):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    assert running
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text():
+            os.kill(int(child), signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "was killed" in err and "goes on with the rest" in err and "Traceback" not in err
+    assert all(path.is_file() for path in before)
 
 
 @pytest.mark.parametrize("vary", ["snn.attention", "snn.attention=none,TCSB", "snn.attn=none"])
