@@ -18,6 +18,8 @@ from dvspipe.snn.layers.parts import DENSE, INPUT, Part
 from dvspipe.snn.lif import LIF
 from dvspipe.snn.networks.network import Network
 
+PER_STEP = ("computed", "kept", "bits", "places")  # sizes of a part that a clip has at every step
+
 
 @dataclass(frozen=True)
 class LayerCount:
@@ -115,14 +117,15 @@ def training_memory_bytes(
     the ways only what leaves a part is kept, and the rest of it is there again on the way back.
     """
     parts, frames = _once(network.layers.parts(), steps, repeats), steps * batch
-    held, gradients = kept_bytes(network, steps, batch, bytes_per_value, repeats, fused), 0
-    again = {part.name: _kept(part, steps, batch, bytes_per_value, fused) for part in parts}
+    held, gradients = kept_bytes(network, steps, batch, bytes_per_value, repeats, fused, recompute), 0
+    kept = {part.name: _kept(part, steps, batch, bytes_per_value, fused, recompute) for part in parts}
+    again = kept
     if recompute:
-        again = {part.name: again[part.name] - _leaving(part, steps, batch, bytes_per_value) for part in parts}
+        again = {part.name: kept[part.name] - _leaving(part, steps, batch, bytes_per_value) for part in parts}
         held -= sum(again.values())
     peak = held
     for part in reversed(parts):
-        own, computed = _kept(part, steps, batch, bytes_per_value, fused), part.computed * frames * bytes_per_value
+        own, computed = kept[part.name], part.computed * frames * bytes_per_value
         here = held + again[part.name] if recompute else held
         gradients += 4 * _parameters(part)
         firing, weighing = 2 * part.neurons * frames * bytes_per_value, min(own, computed) - own + 2 * computed
@@ -140,13 +143,19 @@ def _leaving(part: Part, steps: int, batch: int, bytes_per_value: int) -> int:
 
 
 def kept_bytes(
-    network: Network, steps: int, batch: int, bytes_per_value: int = 4, repeats: bool = False, fused: bool = True
+    network: Network,
+    steps: int,
+    batch: int,
+    bytes_per_value: int = 4,
+    repeats: bool = False,
+    fused: bool = True,
+    recompute: bool = False,
 ) -> int:
     """What is held between the way forth and back: input, activations and the neurons' states."""
     channels, height, width = network.frame_shape
     entered = (1 if repeats else steps) * batch * channels * height * width * bytes_per_value
     parts = _once(network.layers.parts(), steps, repeats)
-    return entered + sum(_kept(part, steps, batch, bytes_per_value, fused) for part in parts)
+    return entered + sum(_kept(part, steps, batch, bytes_per_value, fused, recompute) for part in parts)
 
 
 def _once(parts: list[Part], steps: int, repeats: bool) -> list[Part]:
@@ -160,20 +169,22 @@ def _once(parts: list[Part], steps: int, repeats: bool) -> list[Part]:
     found = []
     for place, part in enumerate(parts):
         if place < first or (block and part.source == DENSE and part.name.rpartition(".")[0] == block):
-            part = replace(part, computed=part.computed // steps, kept=part.kept // steps, places=part.places // steps)
+            part = replace(part, **{each: getattr(part, each) // steps for each in PER_STEP})
         elif place == first:
             part = replace(part, kept=part.kept - min(part.kept, part.neurons * (steps - 1) // steps))
         found.append(part)
     return found
 
 
-def _kept(part: Part, steps: int, batch: int, bytes_per_value: int, fused: bool) -> int:
+def _kept(part: Part, steps: int, batch: int, bytes_per_value: int, fused: bool, recompute: bool) -> int:
     """Potentials are float32 in any precision: those before and after the clip and, where attention acts on the
     membrane without a kernel of its own, at every step the potential before each factor and at the threshold, its
     distance to it, and the complement of the spikes.
     """
     attention, (channels, height, width) = part.attention, part.attended
     per_frame, potentials = part.kept * bytes_per_value, 2 * part.neurons
+    if fused and not recompute:  # layers that are computed again keep what comes in as it is
+        per_frame -= part.bits * bytes_per_value - part.bits // 8
     if attention is not None and fused and _fuses(part):
         per_frame += channels * height * width * _kept_fused(attention) * bytes_per_value
     elif attention is not None and attention.on_membrane and part.in_neurons:

@@ -154,7 +154,7 @@ def test_gpu_swallows_neither_nan_nor_infinity():
 @has_triton
 @pytest.mark.skipif(INTERPRETED, reason="this is the inner run")
 def test_all_of_this_under_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "gpu", __file__]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-k", "gpu", __file__]
     done = subprocess.run(
         command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=280
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dvspipe.errors import UsageError, nearest
 from dvspipe.snn.kit import Kit
+from dvspipe.snn.layers.mean_pool import MeanPool2d
 from dvspipe.snn.layers.over_time import POOLED, Probe, each_frame, pass_on
 from dvspipe.snn.layers.parts import Part
 from dvspipe.snn.layers.spiking import LayerState, Spiking, SpikingLayer
@@ -40,7 +41,7 @@ class FirstNeurons(SpikingLayer):
         smaller = (size[0] // WINDOW, size[1] // WINDOW)
         self.values, self.shape = prod(shape), (channels, *(smaller if pool == "mean" else size))
         self.out_size = size if pool is None else smaller
-        self.pool = nn.AvgPool2d(WINDOW) if pool == "mean" else nn.Identity()
+        self.pool = MeanPool2d(WINDOW) if pool == "mean" else nn.Identity()
         self.spiking = Spiking(kit.lif(), kit.gate(channels))
         self.leave = nn.MaxPool2d(WINDOW) if pool == "max" else None
 
@@ -90,7 +91,7 @@ class Pool(nn.Module):
         super().__init__()
         self.out_size, self.real = (shape[1] // WINDOW, shape[2] // WINDOW), real or pool == "mean"
         self.values, self.left = prod(shape), shape[0] * prod(self.out_size)
-        self.pool = nn.MaxPool2d(WINDOW) if pool == "max" else nn.AvgPool2d(WINDOW)
+        self.pool = nn.MaxPool2d(WINDOW) if pool == "max" else MeanPool2d(WINDOW)
 
     def forward(self, x: Tensor, state: tuple[()] | None, probe: Probe | None = None) -> tuple[Tensor, tuple[()]]:
         """[T,B,C,H,W] -> ([T,B,C,H/2,W/2], nothing to carry)."""

@@ -19,7 +19,8 @@ class Part:
     weights: a name under the same layer, None for whatever comes before the layer, `DENSE` for real numbers. `leaving`
     is the name under the part of what it passes on, where that is not its neurons' spikes.
     `macs` at full density; `computed` the values that the weights give, before pooling; `kept` those that the way back
-    needs, without what attention keeps, and beside them so many `places` of maxima, 64 bits in any precision. Attention
+    needs, without what attention keeps, of which `bits` are zeros and ones alone (`kernels/spike_bits.py`), and beside them
+    so many `places` of maxima, 64 bits in any precision. Attention
     acts on `attended` (C,H,W): where its placement says so inside the neurons (`in_neurons`), otherwise on a tensor of all
     steps at once.
     A gate that is no `Attention` says itself what it costs: `gate_macs` per clip, where what repeats is made once, and
@@ -46,4 +47,5 @@ class Part:
     real: bool = False
     by_numbers: bool = False
     places: int = 0
+    bits: int = 0
     runs: int | None = None

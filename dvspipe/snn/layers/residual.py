@@ -114,6 +114,7 @@ class ResidualBlock(nn.Module):
             conv1.weight.numel() * pixels,
             computed=max(before, after),
             kept=2 * before + after,
+            bits=before,
             name="lif1",
             source="lif1",
         )
@@ -125,6 +126,7 @@ class ResidualBlock(nn.Module):
             conv2.weight.numel() * pixels,
             computed=after,
             kept=(4 if weighed else 3) * after,  # the ReLU's result; in a sum it is what the next block keeps anyway
+            bits=after,
             attention=self.attention,
             attended=(conv1.out_channels, *self.out_size),
             name="lif2",

@@ -98,7 +98,7 @@ class PlainBlock(nn.Module):
         neurons, attention = conv2.out_channels * pixels, self.lif2.attention
         first, last = (conv.weight.numel() * pixels for conv in (conv1, conv2))
         return [
-            Part("conv", (self.weights1, self.lif1), neurons, first, neurons, 3 * neurons, name="lif1"),
+            Part("conv", (self.weights1, self.lif1), neurons, first, neurons, 3 * neurons, name="lif1", bits=neurons),
             *self._shortcut_parts(conv1.in_channels * neurons, neurons),
             Part(
                 "conv",
@@ -107,6 +107,7 @@ class PlainBlock(nn.Module):
                 last,
                 computed=neurons,
                 kept=self._kept * neurons,
+                bits=self._bits * neurons,
                 attention=attention,
                 attended=(conv2.out_channels, *self.out_size),
                 in_neurons=True,
@@ -121,6 +122,11 @@ class PlainBlock(nn.Module):
     def _kept(self) -> int:
         """Tensors of its size that the second half keeps."""
         return 3
+
+    @property
+    def _bits(self) -> int:
+        """How many of these are spikes and nothing else."""
+        return 1
 
     def _shortcut_parts(self, macs: int, values: int) -> list[Part]:
         """The shortcut, if it has weights; kept is its norm's input."""
@@ -170,6 +176,10 @@ class SewBlock(PlainBlock):
     @property
     def _kept(self) -> int:
         return 3 if self.connect == "ADD" else 4  # a sum takes the place of the spikes; a product needs both factors
+
+    @property
+    def _bits(self) -> int:
+        return 0 if self.connect == "ADD" else 1  # what comes in may be real numbers
 
     def _shortcut_parts(self, macs: int, values: int) -> list[Part]:
         """The shortcut with its neurons, if it has any."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dvspipe.snn.attention.slot import Attention, Memory
 from dvspipe.snn.kernels import attended, gated, membrane
 from dvspipe.snn.kit import Kit
+from dvspipe.snn.layers.mean_pool import MeanPool2d
 from dvspipe.snn.layers.over_time import POOLED, Probe, check_live, report
 from dvspipe.snn.layers.parts import Part
 from dvspipe.snn.lif import LIF, Membrane
@@ -139,7 +140,7 @@ class ConvLayer(SpikingLayer):
         self.out_size = (self.neuron_size[0] // max_pool, self.neuron_size[1] // max_pool)
         self.conv = nn.Conv2d(*channels, 3, padding=1, bias=bias)
         self.norm = kit.norm2d(channels[1])
-        self.pool = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
+        self.pool = MeanPool2d(pool) if pool > 1 else nn.Identity()
         self.spiking = Spiking(kit.lif(), attention)
         self.leave = nn.MaxPool2d(max_pool) if max_pool > 1 else None
 
@@ -158,11 +159,10 @@ class ConvLayer(SpikingLayer):
         return pooled
 
     def parts(self) -> list[Part]:
-        """One; kept are batch norm's input, pooling's, the current, the spikes, and of maxima value and place."""
+        """One; kept are batch norm's input, the current, the spikes, and of maxima value and place."""
         channels, computed = self.conv.out_channels, self.conv.out_channels * self.size[0] * self.size[1]
-        pooled = 0 if isinstance(self.pool, nn.Identity) else computed
         leaving = 0 if self.leave is None else channels * self.out_size[0] * self.out_size[1]
-        kept, attended = computed + pooled + 2 * self.neurons + leaving, (channels, *self.neuron_size)
+        kept, attended = computed + 2 * self.neurons + leaving, (channels, *self.neuron_size)
         attention = self.spiking.attention
         return [
             Part(
@@ -177,6 +177,7 @@ class ConvLayer(SpikingLayer):
                 in_neurons=True,
                 leaving=POOLED if self.leave is not None else "",
                 places=leaving,
+                bits=self.neurons + leaving,
             )
         ]
 
@@ -237,7 +238,11 @@ class FullLayer(SpikingLayer):
         return super().forward(x, state, probe)
 
     def parts(self) -> list[Part]:
-        """One; kept are batch norm's input, the current and the spikes."""
+        """One; kept are batch norm's input, the current and the spikes, and what dropout leaves of those that come in."""
+        kept, bits = (
+            3 * self.neurons + (self.linear.in_features if self.dropout else 0),
+            0 if self.leave else self.neurons,
+        )
         neurons, attended = self.neurons, (self.neurons, 1, 1)
         attention = self.spiking.attention
-        return [Part("fc", (self,), neurons, self.macs, neurons, 3 * neurons, attention, attended, in_neurons=True)]
+        return [Part("fc", (self,), neurons, self.macs, neurons, kept, attention, attended, in_neurons=True, bits=bits)]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dvspipe.errors import ShapeError, UsageError
+from dvspipe.snn.kernels.spike_bits import spikes_as_bits
 from dvspipe.snn.layers.over_time import Probe as Probe
 from dvspipe.snn.layers.over_time import repeats
 from dvspipe.snn.layers.row import Layer as Layer
@@ -71,7 +72,8 @@ class Network(nn.Module):
             x = once.expand(len(frames), *once.shape)
         else:
             x = self._enter(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        out, after = self.layers(x, state, probe)
+        with spikes_as_bits():
+            out, after = self.layers(x, state, probe)
         return out, after
 
     def step(
