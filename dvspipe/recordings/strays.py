@@ -115,7 +115,7 @@ def judge(t: NDArray[np.int64], reached: int = -FAR, at_end: bool = False) -> Ve
     ahead and that most of what follows lies before again; times below 0 behind ones above a second; the first or
     the last of a file if they lie more than a day apart from the others.
     """
-    if smooth(t, reached):
+    if smooth(t, int(t[0]) if reached == -FAR and _sound_start(t) else reached):
         return Verdict(np.zeros(len(t), np.bool_), len(t))
     t = np.clip(t, -FAR, FAR)
     stray = np.abs(t) == FAR
@@ -147,6 +147,11 @@ def smooth(t: NDArray[np.int64], reached: int) -> bool:
     step = t[1:] - t[:-1]
     inside = not len(step) or (step.min() >= -JUMP_US and step.max() <= JUMP_US)
     return bool(inside and (not len(t) or abs(int(t[0]) - reached) <= JUMP_US))
+
+
+def _sound_start(t: NDArray[np.int64]) -> bool:
+    """Whether times that nothing precedes, if they are smooth, are believed whole: enough of them, and not zeroed bytes."""
+    return len(t) >= BELIEVED and abs(int(t[0])) < FAR // 2 and not (t[1] == 0 and t[-1] == 0)
 
 
 class _Runs(NamedTuple):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dvspipe.errors import DamagedRecordingError
 from dvspipe.events import Events
+from dvspipe.recordings import strays
 from dvspipe.recordings.recording import CHUNK_EVENTS, Recording
 
 SIZE = (128, 128)
@@ -36,6 +37,36 @@ def test_times_that_only_rise_are_never_refused(tmp_path_factory, steps, chunk):
     recording = through(tmp_path_factory.getbasetemp() / "made", t, chunk)
     assert recording.load().t.tolist() == t.tolist()
     assert recording.damage is None
+
+
+SMOOTH = [0, 1, 40, -40, SECOND, -SECOND]
+
+
+@given(
+    steps=st.one_of(
+        st.lists(st.sampled_from(SMOOTH), min_size=10, max_size=30),
+        st.lists(st.just(0), min_size=10, max_size=30),
+        st.lists(st.sampled_from([*SMOOTH, SECOND + 1, -SECOND - 1]), min_size=1, max_size=40),
+    ),
+    first=st.sampled_from([0, 1, -5, 40, 10**15, -(10**15), 2**60 - 1, 2**60, 2**61, -(2**62)]),
+    at_end=st.booleans(),
+)
+@settings(max_examples=400, deadline=None)
+def test_a_smooth_start_is_judged_quickly_as_it_would_be_at_length(steps, first, at_end):
+    t = np.cumsum(np.array([first, *steps], np.int64))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strays, "BELIEVED", 16)
+        quick = strays.judge(t, at_end=at_end)
+        patch.setattr(strays, "_sound_start", lambda t: False)
+        slow = strays.judge(t, at_end=at_end)
+    assert quick.decided == slow.decided
+    np.testing.assert_array_equal(quick.stray, slow.stray)
+
+
+def test_a_smooth_start_is_judged_quickly(monkeypatch):
+    monkeypatch.setattr(strays, "_Runs", None)  # would fail if asked
+    t = dense(strays.BELIEVED)
+    assert strays.judge(t).decided == len(t)
 
 
 STRAY = {
