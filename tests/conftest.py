@@ -1,6 +1,10 @@
 """Fixtures every room shares: where real recordings are, if they are here."""
 
+import atexit
+import gc
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,25 @@ import pytest
 # Tests run in as many processes as there are cores: programs that they start take one each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Where no bytecode may be written beside sources, each of those programs would compile torch and its friends anew, for
+# seconds: they share a folder that goes with this process. (Workers of xdist inherit the first process's.)
+if sys.dont_write_bytecode:
+    SHARED = tempfile.TemporaryDirectory(prefix="dvspipe-bytecode-", ignore_cleanup_errors=True)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = SHARED.name
+    sys.dont_write_bytecode = False
+
+atexit.register(gc.unfreeze)  # what `swept` set aside goes as it always does
+
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def swept():
+    """What is there before a module's tests stays: a search for garbage during them need not look through a million
+    objects of torch, numba and pytest again, which takes most of a second each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _folder(variable, sibling):

@@ -43,4 +43,8 @@ def _complain(error: DvspipeError) -> int:
 
 def main() -> None:
     """Entry point of the `dvspipe` command."""
-    sys.exit(run())
+    code = run()
+    # Python remembers a Ctrl-C that fell into an `exec` (dataclasses make their methods so), though it was caught, and
+    # would die of it at the very end: another `exec` makes it forget.
+    exec("pass")
+    sys.exit(code)

@@ -4,12 +4,15 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from filelock import FileLock  # torch brings it
 
 from dvspipe.cli import run
 
@@ -111,8 +114,22 @@ def workplace(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def archive(workplace):
-    return workplace.json("simulate", workplace.folder / "tiny.toml")
+def archive(workplace, tmp_path_factory):
+    """What `simulate` says of the archive. Processes of one test run simulate once, for it takes most of their time."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "simulated"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            made = workplace.json("simulate", workplace.folder / "tiny.toml")
+            shared.mkdir()
+            shutil.copy(made["archive"], shared)
+            (shared / "simulate.json").write_text(json.dumps(made))
+            return made
+    made = json.loads((shared / "simulate.json").read_text())
+    data = workplace.folder / "data"
+    data.mkdir(exist_ok=True)
+    path = shutil.copy(shared / Path(made["archive"]).name, data)
+    return made | {"archive": str(path), "folder": str(data)}
 
 
 @pytest.fixture(scope="session")

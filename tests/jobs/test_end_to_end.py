@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,10 +27,15 @@ def test_simulate_counts_every_class(archive, workplace):
     assert found["events"] > 10_000
 
 
-def test_simulated_aedat_is_read_as_the_real_set_is(workplace, archive):
-    """The same simulation as AEDAT 3.1 + CSV, prepared by the reader of the IBM folder, holds the same events."""
-    folder = workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "files", "--out", "ibm")["folder"]
-    prepared = workplace.json("prepare", "gesture", "--from", folder, "--out", "ibm.h5", "--partial")
+@pytest.fixture(scope="module")
+def ibm(workplace):
+    """The same simulation as AEDAT 3.1 + CSV."""
+    return Path(workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "files", "--out", "ibm")["folder"])
+
+
+def test_simulated_aedat_is_read_as_the_real_set_is(workplace, archive, ibm):
+    """Prepared by the reader of the IBM folder, it holds the same events."""
+    prepared = workplace.json("prepare", "gesture", "--from", ibm, "--out", "ibm.h5", "--partial")
     assert prepared["checks"]["totals"] == {"train": 33, "test": 11}
     direct, through_files = workplace.json("inspect", archive["archive"]), workplace.json("inspect", "ibm.h5")
     assert direct == through_files
@@ -151,16 +158,12 @@ def test_live_on_real_recordings_of_other_cameras(plain, workplace, recordings_d
         assert result["bins"] in (11, 12, 14)
 
 
-def test_a_cut_recording_plays_to_the_damage_and_says_so(plain, workplace, archive):
-    folder = workplace.folder / "cut"
-    workplace.json("simulate", workplace.folder / "tiny.toml", "--as", "files", "--out", folder)
-    whole = (folder / "user24_fluorescent.aedat").read_bytes()
-    (folder / "cut.aedat").write_bytes(whole[: len(whole) // 2 + 3])
-    inspected = workplace.json("inspect", folder / "cut.aedat", code=3)
+def test_a_cut_recording_plays_to_the_damage_and_says_so(plain, workplace, ibm, tmp_path):
+    whole, cut = (ibm / "user24_fluorescent.aedat").read_bytes(), tmp_path / "cut.aedat"
+    cut.write_bytes(whole[: len(whole) // 2 + 3])
+    inspected = workplace.json("inspect", cut, code=3)
     assert inspected["damage"]["kind"] == "truncated"
-    played = workplace.json(
-        "live", folder / "cut.aedat", "--run", plain["run"], "--speed", "0", "--view", "none", code=3
-    )
+    played = workplace.json("live", cut, "--run", plain["run"], "--speed", "0", "--view", "none", code=3)
     assert played["damage"]["last_good_t_us"] == inspected["t_last_us"]
     assert played["bins"] > 20
 
@@ -183,6 +186,22 @@ def test_resume_equals_one_go(workplace, archive):
     assert straight.keys() == resumed.keys()
     for name in straight:
         assert torch.equal(straight[name], resumed[name]), name
+
+
+def test_an_interrupt_while_something_is_imported_is_130_too(tmp_path):
+    """Dataclasses are made by `exec`, after which `python -m` ends by the signal however it was caught."""
+    (tmp_path / "begun.py").write_text("""
+import sys
+from dvspipe.cli.main import main
+def interrupted():
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        return 130
+sys.modules[main.__module__].run = interrupted
+main()
+""")
+    assert subprocess.run([sys.executable, "-m", "begun"], cwd=tmp_path, timeout=60).returncode == 130
 
 
 def test_an_early_interrupt_still_leaves_a_usable_run(workplace, archive):

@@ -111,7 +111,9 @@ class EvtDecoder:
         """The whole words held back, in this machine's byte order."""
         words = np.frombuffer(self._held, self._type, len(self._held) // self.word_bytes)
         words = words.astype(self._type.newbyteorder("="), copy=False)
-        return evt21_words.swapped(words) if self.swapped_halves else words
+        words = evt21_words.swapped(words) if self.swapped_halves else words
+        words.flags.writeable = False  # as bytes in this order are; for others the loops would be compiled anew
+        return words
 
     def _decode(self, words: NDArray[Any], final: bool) -> Piece:
         state = self._state
