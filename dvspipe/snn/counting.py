@@ -117,8 +117,9 @@ def training_memory_bytes(
     the ways only what leaves a part is kept, and the rest of it is there again on the way back.
     """
     parts, frames = _once(network.layers.parts(), steps, repeats), steps * batch
-    held, gradients = kept_bytes(network, steps, batch, bytes_per_value, repeats, fused, recompute), 0
-    kept = {part.name: _kept(part, steps, batch, bytes_per_value, fused, recompute) for part in parts}
+    bits = fused and not recompute  # layers that are computed again keep what comes in as it is
+    held, gradients = kept_bytes(network, steps, batch, bytes_per_value, repeats, fused, bits), 0
+    kept = {part.name: _kept(part, steps, batch, bytes_per_value, fused, bits) for part in parts}
     again = kept
     if recompute:
         again = {part.name: kept[part.name] - _leaving(part, steps, batch, bytes_per_value) for part in parts}
@@ -149,13 +150,15 @@ def kept_bytes(
     bytes_per_value: int = 4,
     repeats: bool = False,
     fused: bool = True,
-    recompute: bool = False,
+    bits: bool = True,
 ) -> int:
-    """What is held between the way forth and back: input, activations and the neurons' states."""
+    """What is held between the way forth and back: input, activations and the neurons' states; spikes, as far as they are
+    nothing else, as `bits`.
+    """
     channels, height, width = network.frame_shape
     entered = (1 if repeats else steps) * batch * channels * height * width * bytes_per_value
     parts = _once(network.layers.parts(), steps, repeats)
-    return entered + sum(_kept(part, steps, batch, bytes_per_value, fused, recompute) for part in parts)
+    return entered + sum(_kept(part, steps, batch, bytes_per_value, fused, bits) for part in parts)
 
 
 def _once(parts: list[Part], steps: int, repeats: bool) -> list[Part]:
@@ -176,14 +179,14 @@ def _once(parts: list[Part], steps: int, repeats: bool) -> list[Part]:
     return found
 
 
-def _kept(part: Part, steps: int, batch: int, bytes_per_value: int, fused: bool, recompute: bool) -> int:
+def _kept(part: Part, steps: int, batch: int, bytes_per_value: int, fused: bool, bits: bool) -> int:
     """Potentials are float32 in any precision: those before and after the clip and, where attention acts on the
     membrane without a kernel of its own, at every step the potential before each factor and at the threshold, its
     distance to it, and the complement of the spikes.
     """
     attention, (channels, height, width) = part.attention, part.attended
     per_frame, potentials = part.kept * bytes_per_value, 2 * part.neurons
-    if fused and not recompute:  # layers that are computed again keep what comes in as it is
+    if bits:
         per_frame -= part.bits * bytes_per_value - part.bits // 8
     if attention is not None and fused and _fuses(part):
         per_frame += channels * height * width * _kept_fused(attention) * bytes_per_value

@@ -430,18 +430,9 @@ def test_wrong_settings_are_named(name, settings, message):
 
 @pytest.mark.parametrize(("name", "settings"), [(name, {}) for name in CIFAR] + [(CIFAR[1], {"connect": "IAND"})])
 @pytest.mark.parametrize(("attention", "placement"), [("none", "released"), ("CSA", "released"), ("CSA", "paper")])
-def test_memory_estimate_is_near_what_autograd_keeps(name, settings, attention, placement):
+def test_memory_estimate_is_near_what_autograd_keeps(name, settings, attention, placement, kept_by_autograd):
     neuron = make_neuron("gac" if name.startswith("ms") else "spikingjelly", detach_reset=False)  # the most they keep
     network = build(name, attention=attention, placement=placement, c_ratio=4, neuron=neuron, **settings)
-    kept = {}
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-
-    def keep(tensor):
-        if tensor.untyped_storage().data_ptr() not in own:
-            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network(torch.rand(STEPS, BATCH, 3, 16, 16))
+    kept = kept_by_autograd(network, torch.rand(STEPS, BATCH, 3, 16, 16))
     after = sum(part.neurons for part in count_layers(network)) * 4 * BATCH  # the state, which autograd does not keep
-    assert kept_bytes(network, STEPS, BATCH) == pytest.approx(sum(kept.values()) + after, rel=0.1)
+    assert kept_bytes(network, STEPS, BATCH, bits=False) == pytest.approx(kept + after, rel=0.1)

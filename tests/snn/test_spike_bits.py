@@ -7,6 +7,7 @@ import contextlib
 import pytest
 import torch
 
+from dvspipe.snn.counting import count_layers, kept_bytes
 from dvspipe.snn.kernels import spike_bits
 from dvspipe.snn.kernels.spike_bits import BLOCK, SMALL, pack, spikes_as_bits, unpack
 from dvspipe.snn.networks import build_network, network
@@ -96,3 +97,24 @@ def test_nothing_is_done_where_nothing_is_kept_or_compiled(monkeypatch):
         assert isinstance(spikes_as_bits(), contextlib.nullcontext)
     monkeypatch.setattr(spike_bits.numba.config, "DISABLE_JIT", True)
     assert isinstance(spikes_as_bits(), contextlib.nullcontext)
+
+
+def test_the_memory_estimate_knows(monkeypatch):
+    torch.manual_seed(0)
+    built, kept = build_network("three-conv", steps=4, classes=4, width=0.5).train(), []
+
+    def remember(x):
+        kept.append(pack(x))
+        return kept[-1]
+
+    monkeypatch.setattr(spike_bits, "pack", remember)
+    out = built((torch.rand(4, 8, *built.frame_shape) < 0.3).float())
+    own = {each.untyped_storage().data_ptr() for each in built.parameters()}
+    sizes = {}
+    for each in kept:
+        for part in (each,) if isinstance(each, torch.Tensor) else (each.bits, each.rest):
+            sizes[part.untyped_storage().data_ptr()] = part.untyped_storage().nbytes()
+    held = sum(size for place, size in sizes.items() if place not in own)
+    held += sum(part.neurons for part in count_layers(built)) * 4 * 8  # the state, which autograd does not keep
+    assert out and kept_bytes(built, 4, 8) == pytest.approx(held, rel=0.15)
+    assert kept_bytes(built, 4, 8, bits=False) > 1.2 * held

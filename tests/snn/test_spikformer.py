@@ -353,19 +353,11 @@ def test_a_state_of_another_batch_is_named():
 
 
 @pytest.mark.parametrize(("size", "dim"), [((16, 16), 32), ((32, 32), 96), ((8, 8), 96)])
-def test_memory_estimate_is_near_what_autograd_keeps(size, dim):
-    network, kept = build(size=size, dim=dim), {}
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-
-    def keep(tensor):
-        if tensor.untyped_storage().data_ptr() not in own:
-            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network(frames(size))
+def test_memory_estimate_is_near_what_autograd_keeps(size, dim, kept_by_autograd):
+    network = build(size=size, dim=dim)
+    kept = kept_by_autograd(network, frames(size))
     after = sum(layer.neurons for layer in count_layers(network)) * 4 * BATCH  # the state, which autograd does not keep
-    assert kept_bytes(network, STEPS, BATCH) == pytest.approx(sum(kept.values()) + after, rel=0.1)
+    assert kept_bytes(network, STEPS, BATCH, bits=False) == pytest.approx(kept + after, rel=0.1)
 
 
 def test_memory_of_the_published_network_is_plausible():

@@ -73,8 +73,12 @@ class AttendedConv(nn.Module):
         macs, kept = self.conv.weight.numel() * pixels, 3 * neurons + pooled
         leaving, attended = POOLED if pooled else "", (channels, *self.size)
         gate, places = self.attention, pooled
-        words = {"leaving": leaving, "places": places, "bits": neurons + pooled}
-        return [Part("conv", (self,), neurons, macs, neurons, kept, gate, attended, **words)]
+        bits = neurons + pooled
+        return [
+            Part(
+                "conv", (self,), neurons, macs, neurons, kept, gate, attended, leaving=leaving, places=places, bits=bits
+            )
+        ]
 
 
 class HiddenLayer(nn.Module):

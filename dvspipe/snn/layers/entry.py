@@ -39,7 +39,7 @@ class FirstNeurons(SpikingLayer):
         super().__init__()
         channels, size = shape[0], shape[1:]
         smaller = (size[0] // WINDOW, size[1] // WINDOW)
-        self.values, self.shape = prod(shape), (channels, *(smaller if pool == "mean" else size))
+        self.shape = (channels, *(smaller if pool == "mean" else size))
         self.out_size = size if pool is None else smaller
         self.pool = MeanPool2d(WINDOW) if pool == "mean" else nn.Identity()
         self.spiking = Spiking(kit.lif(), kit.gate(channels))
@@ -56,11 +56,8 @@ class FirstNeurons(SpikingLayer):
         return self._pass_on(spikes, probe, axes=2), after
 
     def parts(self) -> list[Part]:
-        """One, without weights; kept are the mean's input, the current, the spikes, and of maxima value and place (64
-        bits).
-        """
+        """One, without weights; kept are the current, the spikes, and of maxima value and place (64 bits)."""
         neurons, leaving = prod(self.shape), 0 if self.leave is None else self.shape[0] * prod(self.out_size)
-        pooled = 0 if isinstance(self.pool, nn.Identity) else self.values
         return [
             Part(
                 "lif",
@@ -68,13 +65,14 @@ class FirstNeurons(SpikingLayer):
                 neurons,
                 0,
                 neurons,
-                pooled + 2 * neurons + leaving,
+                2 * neurons + leaving,
                 self.spiking.attention,
                 self.shape,
                 in_neurons=True,
                 source="",
                 leaving=POOLED if leaving else "",
                 places=leaving,
+                bits=neurons + leaving,
             )
         ]
 
@@ -100,6 +98,21 @@ class Pool(nn.Module):
     step = forward
 
     def parts(self) -> list[Part]:
-        """Neither weights nor neurons; kept are what comes in, what leaves and, of a maximum, its place (64 bits)."""
-        kept, places = self.values + self.left, self.left if isinstance(self.pool, nn.MaxPool2d) else 0
-        return [Part("pool", (), 0, 0, self.left, kept, source=POOLED, leaving=POOLED, real=self.real, places=places)]
+        """Neither weights nor neurons; kept are what leaves and, of a maximum, its place (64 bits) and what comes in."""
+        maximum = isinstance(self.pool, nn.MaxPool2d)
+        kept, places = self.left + maximum * self.values, maximum * self.left
+        return [
+            Part(
+                "pool",
+                (),
+                0,
+                0,
+                self.left,
+                kept,
+                source=POOLED,
+                leaving=POOLED,
+                real=self.real,
+                places=places,
+                bits=0 if self.real else kept,
+            )
+        ]
