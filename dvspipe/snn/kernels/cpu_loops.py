@@ -22,10 +22,9 @@ from numba.extending import overload
 
 from dvspipe.snn.kernels.prefetch import will_read, will_write
 
-BLOCK = (
-    1 << 14
-)  # neurons per pass over time: their membrane stays in the second-level cache, and memory comes in long rows
-SHORT = 2048  # the same on the way back, where a block has its membranes of every step
+# Neurons per pass over time: their membrane stays in the second-level cache, and memory comes in long rows. On the way
+# back, where a block has its membranes of every step, fewer.
+BLOCK, SHORT = 1 << 14, 2048
 SCRATCH = 1 << 16  # and so many of those at most, to stay in the second-level cache too
 GROUP = 64  # neurons whose shares in the gradient of a learned rate are added up here; divides where threads begin
 
