@@ -2,7 +2,8 @@
 
 Not numba's own parallel loops: its workqueue layer aborts the process on concurrent use, its OpenMP layer aborts in
 forked children and keeps a second pool of spinning threads beside torch's, and parallel code takes ten times longer
-to compile. Compiled code here releases the interpreter lock instead, and ordinary threads run it.
+to compile. Compiled code here releases the interpreter lock instead, and torch's own threads run it (`team`), or ordinary
+ones where torch has none to lend.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+
+from dvspipe.snn.kernels import team
 
 ALIGN = 64  # parts begin at a cache line
 SMALL = 1 << 15  # elements below which handing work over costs more than it saves
@@ -42,6 +45,8 @@ def split(work: Callable[[int, int], None], count: int, cost: int, align: int = 
     threads = 1 if cost < SMALL else torch.get_num_threads()
     share = -(-count // (threads * align)) * align
     parts = [(start, min(start + share, count)) for start in range(0, count, share)] if count else []
+    if len(parts) > 1 and team.run(work, parts):
+        return
     handed = [_pool(threads - 1).submit(work, *part) for part in parts[1:]]
     for part in parts[:1]:
         work(*part)
