@@ -211,6 +211,7 @@ def through_pixel_statistics(x, where, grad_mean, grad_largest, grad_scale, part
             n = (last - first) * channels
             lay_pixels(grad_mean[b, first:last], weights[:n])
             for t in range(len(x)):
+                will_read(x[min(t + 1, len(x) - 1), b, first:last].reshape(n))
                 times(x[t, b, first:last].reshape(n), weights[:n], by_scale[:n])
                 fold(by_scale[:n], part[t, b])
         for p in range(begin, end):
@@ -235,6 +236,7 @@ def through_statistics(grad_x, scale, by_pixel, by_plane, where, parts, start, s
             n = (last - first) * channels
             lay_pixels(by_mean[b, first:last], pixels[:n])
             for t in range(len(grad_x)):
+                will_write(grad_x[min(t + 1, len(grad_x) - 1), b, first:last].reshape(n))
                 lay_rows(scale[t, b], factors[:n])
                 lay_rows(by_plane[t, b], planes[:n])
                 add(grad_x[t, b, first:last].reshape(n), factors[:n], pixels[:n], planes[:n])
