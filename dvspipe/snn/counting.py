@@ -118,8 +118,8 @@ def training_memory_bytes(
     """
     parts, frames = _once(network.layers.parts(), steps, repeats), steps * batch
     bits = fused and not recompute  # layers that are computed again keep what comes in as it is
-    held, gradients = kept_bytes(network, steps, batch, bytes_per_value, repeats, fused, bits), 0
     kept = {part.name: _kept(part, steps, batch, bytes_per_value, fused, bits) for part in parts}
+    held, gradients = _entered(network, steps, batch, bytes_per_value, repeats) + sum(kept.values()), 0
     again = kept
     if recompute:
         again = {part.name: kept[part.name] - _leaving(part, steps, batch, bytes_per_value) for part in parts}
@@ -155,10 +155,15 @@ def kept_bytes(
     """What is held between the way forth and back: input, activations and the neurons' states; spikes, as far as they are
     nothing else, as `bits`.
     """
-    channels, height, width = network.frame_shape
-    entered = (1 if repeats else steps) * batch * channels * height * width * bytes_per_value
     parts = _once(network.layers.parts(), steps, repeats)
-    return entered + sum(_kept(part, steps, batch, bytes_per_value, fused, bits) for part in parts)
+    held = _entered(network, steps, batch, bytes_per_value, repeats)
+    return held + sum(_kept(part, steps, batch, bytes_per_value, fused, bits) for part in parts)
+
+
+def _entered(network: Network, steps: int, batch: int, bytes_per_value: int, repeats: bool) -> int:
+    """The input, once where every step is the same frame."""
+    channels, height, width = network.frame_shape
+    return (1 if repeats else steps) * batch * channels * height * width * bytes_per_value
 
 
 def _once(parts: list[Part], steps: int, repeats: bool) -> list[Part]:
